@@ -1,0 +1,22 @@
+//! KausalDB: an embedded store for small versioned documents and the typed, directed graph between them.
+//!
+//! The same code runs on a server's file and on a microcontroller's NOR flash. It takes all its memory from one
+//! region that the caller supplies, never allocates after open, and loses nothing that it acknowledged.
+//!
+//! The rooms of this house, each of which imports only those above it:
+//!
+//! - [`types`]: ids, blocks, edges, sequences
+//! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
+//! - [`storage`]: the [`Storage`] trait and its contract under power loss
+#![no_std]
+
+#[cfg(any(test, feature = "std"))]
+extern crate std;
+
+pub mod storage;
+pub mod types;
+
+pub use storage::{MappedStorage, Storage};
+pub use types::{
+    BlockId, BlockRef, ContextBlock, Direction, EdgeKind, GraphEdge, Sequence, StoreId,
+};
