@@ -8,11 +8,13 @@
 //! - [`types`]: ids, blocks, edges, sequences
 //! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
 //! - [`storage`]: the [`Storage`] trait and its contract under power loss
+//! - [`format`](mod@format): bytes on media: records, segment headers, index pages, checksums
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod format;
 pub mod storage;
 pub mod types;
 
