@@ -9,12 +9,15 @@
 //! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
 //! - [`storage`]: the [`Storage`] trait and its contract under power loss
 //! - [`format`](mod@format): bytes on media: records, segment headers, index pages, checksums
+//! - [`log`]: the ring of segments: append, seal, walk
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod format;
+pub mod log;
+pub mod memory;
 pub mod storage;
 pub mod types;
 
