@@ -13,6 +13,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod index;
 pub mod memory;
 pub mod storage;
 pub mod types;
