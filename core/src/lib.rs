@@ -10,12 +10,14 @@
 //! - [`storage`]: the [`Storage`] trait and its contract under power loss
 //! - [`format`](mod@format): bytes on media: records, segment headers, index pages, checksums
 //! - [`log`]: the ring of segments: append, seal, walk
+//! - [`index`]: id to node number, and columns by node number
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
 pub mod format;
+pub mod index;
 pub mod log;
 pub mod memory;
 pub mod storage;
