@@ -13,6 +13,7 @@
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod edges;
 pub mod memory;
 pub mod storage;
 pub mod types;
