@@ -11,15 +11,19 @@
 //! - [`format`](mod@format): bytes on media: records, segment headers, index pages, checksums
 //! - [`log`]: the ring of segments: append, seal, walk
 //! - [`index`]: id to node number, and columns by node number
+//! - [`edges`]: edge changes that are pending, pages of long lists, merging
+//! - [`state`]: what the log means; the one door through which it changes
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod edges;
 pub mod format;
 pub mod index;
 pub mod log;
 pub mod memory;
+pub mod state;
 pub mod storage;
 pub mod types;
 

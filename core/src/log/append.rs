@@ -3,12 +3,12 @@
 //! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
 //! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
 
+use super::LogError;
 use super::page::OpenPage;
 use super::ring::{Ring, SlotState};
-use super::LogError;
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_MAX, Header, IndexForm, Layout, Place,
-    Predecessor, Record, Salt, SegmentHeader,
+    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_MAX, Header, IndexForm, Layout,
+    Place, Predecessor, Record, Salt, SegmentHeader,
 };
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;
@@ -86,7 +86,9 @@ impl<'r> Log<'r> {
     ) -> Footprint {
         let before = Ring::footprint(before, segments);
         let before = OpenPage::footprint(before, form);
-        before.slice::<u8>(buffer_bytes as usize).slice::<U32>(body_bytes.div_ceil(CHUNK_BYTES) as usize)
+        before
+            .slice::<u8>(buffer_bytes as usize)
+            .slice::<U32>(body_bytes.div_ceil(CHUNK_BYTES) as usize)
     }
 
     /// A log over media of this layout, of whose content nothing is known yet.
@@ -327,11 +329,7 @@ impl<'r> Log<'r> {
     }
 
     /// Puts bytes behind all that were put, through the buffer.
-    fn put<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        bytes: &[u8],
-    ) -> Result<(), LogError<S::Error>> {
+    fn put<S: Storage>(&mut self, storage: &mut S, bytes: &[u8]) -> Result<(), LogError<S::Error>> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let room = self.buffer.get_mut(self.buffered..).unwrap_or_default();
@@ -458,10 +456,7 @@ impl<'r> Log<'r> {
     }
 
     /// The oldest free slot that can be erased, erased. Slots that cannot are never used again by this run.
-    fn take_clean_slot<S: Storage>(
-        &mut self,
-        storage: &mut S,
-    ) -> Result<u32, LogError<S::Error>> {
+    fn take_clean_slot<S: Storage>(&mut self, storage: &mut S) -> Result<u32, LogError<S::Error>> {
         let mut refused = None;
         for _ in 0..self.ring.free() {
             let Some(slot) = self.ring.pop_free() else { break };

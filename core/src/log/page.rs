@@ -21,7 +21,6 @@ pub struct OpenPage<'r> {
     previous: u32,
 }
 
-
 impl<'r> OpenPage<'r> {
     /// What [`new`](Self::new) takes of the region.
     pub const fn footprint(before: Footprint, form: IndexForm) -> Footprint {
@@ -149,7 +148,9 @@ impl<'r> OpenPage<'r> {
     pub fn columns(&self) -> [&[u8]; 5] {
         let (entries, with_id) = (self.entries as usize, self.with_id as usize);
         match self.form {
-            IndexForm::Offsets => [head(self.short_offsets, entries).as_bytes(), &[], &[], &[], &[]],
+            IndexForm::Offsets => {
+                [head(self.short_offsets, entries).as_bytes(), &[], &[], &[], &[]]
+            }
             IndexForm::Columns => [
                 head(self.tags, entries),
                 head(self.numbers, entries).as_bytes(),

@@ -103,7 +103,9 @@ impl<'r> State<'r> {
                     Some(range) => self.apply_page(storage, log, list, *range, at),
                 }
             }
-            Record::Intent { number, id } => self.apply_intent(storage, log, (*number, id), record, at),
+            Record::Intent { number, id } => {
+                self.apply_intent(storage, log, (*number, id), record, at)
+            }
             Record::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
             Record::Retire { .. } | Record::Mark | Record::BatchEnd { .. } | Record::Index(_) => {
                 Ok(())
@@ -284,26 +286,24 @@ impl<'r> State<'r> {
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
-        let corrupt = log_corrupt(log, at);
-        let too_many = |error: HubError| match error {
-            HubError::Full { needed, capacity } => {
-                ApplyError::TooMany { what: Limit::HubPages, needed, capacity }
-            }
-            _ => ApplyError::Log(corrupt),
-        };
         let chain = match self.adjacency(list.0, list.1) {
             Adjacency::Pages(chain) => chain,
-            Adjacency::Record(location) => self.hubs.begin(location).map_err(too_many)?,
-            Adjacency::None => self.hubs.begin(Location::NONE).map_err(too_many)?,
+            Adjacency::Record(location) => {
+                self.hubs.begin(location).map_err(|error| hub_error(error, log, at))?
+            }
+            Adjacency::None => {
+                self.hubs.begin(Location::NONE).map_err(|error| hub_error(error, log, at))?
+            }
         };
         self.set_adjacency(list.0, list.1, Adjacency::Pages(chain));
         let mut failed = None;
         let live = &mut self.live;
-        let placed = self.hubs.place(chain, range, at, |dead| match log.known_header(storage, dead) {
-            Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
-            Err(error) => failed = Some(error),
-        });
-        placed.map_err(too_many)?;
+        let placed =
+            self.hubs.place(chain, range, at, |dead| match log.known_header(storage, dead) {
+                Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
+                Err(error) => failed = Some(error),
+            });
+        placed.map_err(|error| hub_error(error, log, at))?;
         failed.map_or(Ok(()), Err)?;
         let header = log.known_header(storage, at)?;
         self.live.add(Charge::of_header(log.layout(), &header));
@@ -364,6 +364,11 @@ fn pending_charge(log: &Log<'_>, change: &PendingEdge) -> Charge {
     Charge::of(log.layout(), bytes, false)
 }
 
-fn log_corrupt<E>(log: &Log<'_>, at: Location) -> LogError<E> {
-    log.corrupt(log.layout().place(at))
+fn hub_error<E>(error: HubError, log: &Log<'_>, at: Location) -> ApplyError<E> {
+    match error {
+        HubError::Full { needed, capacity } => {
+            ApplyError::TooMany { what: Limit::HubPages, needed, capacity }
+        }
+        _ => ApplyError::Log(log.corrupt(log.layout().place(at))),
+    }
 }
