@@ -13,11 +13,13 @@
 //! - [`index`]: id to node number, and columns by node number
 //! - [`edges`]: edge changes that are pending, pages of long lists, merging
 //! - [`state`]: what the log means; the one door through which it changes
+//! - [`compaction`]: pacing, moving the tail, folding edges, cleaning up after deletions
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod compaction;
 pub mod edges;
 pub mod format;
 pub mod index;

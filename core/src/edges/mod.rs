@@ -7,17 +7,17 @@
 //! - [`PendingEdges`]: the changes of which a half is not folded yet. What a reader sees of a node is its
 //!   adjacency record with these applied.
 //! - [`HubPages`]: for nodes whose list exceeds one record, which record holds which stretch of keys.
-//! - [`merge`]: a list with changes applied.
+//! - [`KeyChange`]: a change as seen from one end, with which a list is merged.
 //!
 //! This room knows neither media nor the log, neither ids nor what a node is: numbers, locations and keys are all it
 //! sees. It takes its memory at open and none later. Whatever order the log is replayed in, and whatever a hostile
 //! log says, every operation ends, within the bound that it states, and leaves both pools sound.
 
+mod change;
 mod hubs;
-mod merge;
 mod pending;
 mod slots;
 
+pub use change::KeyChange;
 pub use hubs::{HubChain, HubError, HubFault, HubPages};
-pub use merge::{KeyChange, Merge, merge};
 pub use pending::{Half, PendingEdge, PendingEdges, PendingFault, PendingFull};

@@ -4,6 +4,7 @@
 //! header whose check held, a [`FoundHeader`] a segment header. This room computes; it does no input or output.
 
 mod check;
+mod entry;
 mod layout;
 mod page;
 mod record;
@@ -13,6 +14,7 @@ mod tests;
 mod varint;
 
 pub use check::{CHUNK_BYTES, Crc, Salt};
+pub use entry::{entry_bytes, entry_key};
 pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};
 pub use page::{Column, OFFSET_UNIT};
 pub use record::{

@@ -19,6 +19,9 @@ use zerocopy::little_endian::U32;
 /// How much of a body is read at once where it is only looked at, in bytes.
 const LOOK_BYTES: usize = 256;
 
+/// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
+pub const RECOVERY_RESERVE: u32 = 2;
+
 /// What the log asked of its storage since it was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -49,6 +52,8 @@ struct Writing {
     chunk: Crc,
     chunk_left: u32,
     checks: usize,
+    /// Zero, or all ones where the body is known to be damaged: its checks must fail wherever it is moved to.
+    spoil: u32,
 }
 
 /// The ring and its open segment.
@@ -65,6 +70,8 @@ pub struct Log<'r> {
     flushed: u32,
     at: u32,
     writing: Writing,
+    /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
+    in_record: bool,
     mark_next: bool,
     number_max: u32,
     /// Number of the newest retired segment; 0 if there is none.
@@ -111,7 +118,8 @@ impl<'r> Log<'r> {
             buffered: 0,
             flushed: 0,
             at: 0,
-            writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0 },
+            writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
+            in_record: false,
             mark_next: false,
             number_max: 0,
             retired: 0,
@@ -238,13 +246,18 @@ impl<'r> Log<'r> {
         in_batch: bool,
     ) -> Result<(), LogError<S::Error>> {
         let start = self.at;
+        self.in_record = true;
         let seed = self.seed_at(start);
         let header = record.encode(in_batch, self.mark_next, seed);
         self.put(storage, header.as_slice())?;
-        let writing =
-            Writing { start, chunk: self.seed_at(self.at), chunk_left: CHUNK_BYTES, checks: 0 };
-        self.writing = writing;
+        let chunk = self.seed_at(self.at);
+        self.writing = Writing { start, chunk, chunk_left: CHUNK_BYTES, checks: 0, spoil: 0 };
         Ok(())
+    }
+
+    /// The body of the record that was begun is known to be damaged: its checks will fail.
+    pub fn spoil(&mut self) {
+        self.writing.spoil = u32::MAX;
     }
 
     /// The next piece of the body of the record that was begun.
@@ -272,8 +285,9 @@ impl<'r> Log<'r> {
     }
 
     fn end_chunk(&mut self) {
-        if let Some(check) = self.checks.get_mut(self.writing.checks) {
-            *check = U32::new(self.writing.chunk.get());
+        let check = self.writing.chunk.get() ^ self.writing.spoil;
+        if let Some(place) = self.checks.get_mut(self.writing.checks) {
+            *place = U32::new(check);
         }
         self.writing.checks += 1;
         self.writing.chunk = self.seed_at(self.at);
@@ -298,6 +312,7 @@ impl<'r> Log<'r> {
             self.put(storage, check.as_bytes())?;
         }
         self.pad(storage)?;
+        self.in_record = false;
         let start = self.writing.start;
         let header = Header { tag: record.tag(in_batch, self.mark_next), record: *record };
         self.mark_next = false;
@@ -381,6 +396,9 @@ impl<'r> Log<'r> {
 
     /// Seals the open segment with its last index page and opens the next one.
     fn advance<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        if self.ring.free() <= RECOVERY_RESERVE {
+            return Err(LogError::NoFreeSegment { segments: self.ring.segments() });
+        }
         let slot = self.ring.head().unwrap_or_default();
         if self.page.entries() > 0 {
             self.write_page(storage)?;
@@ -487,7 +505,8 @@ impl<'r> Log<'r> {
 
     // ---- reading ----
 
-    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included.
+    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
+    /// is begun and not ended: nobody may look at them.
     ///
     /// # Errors
     /// The storage refused.
@@ -499,7 +518,8 @@ impl<'r> Log<'r> {
         into: &mut [u8],
     ) -> Result<(), LogError<S::Error>> {
         let end = u64::from(offset) + into.len() as u64;
-        if self.ring.head() == Some(slot) && end > u64::from(self.flushed) {
+        let buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
+        if buffered && !self.in_record {
             self.flush(storage)?;
         }
         let at = self.layout.slot_start(slot) + u64::from(offset);

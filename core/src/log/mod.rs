@@ -16,7 +16,7 @@ mod page;
 mod ring;
 mod walk;
 
-pub use append::{Appended, Log, Opening, Traffic};
+pub use append::{Appended, Log, Opening, RECOVERY_RESERVE, Traffic};
 pub use page::OpenPage;
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};

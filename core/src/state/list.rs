@@ -1,7 +1,7 @@
 //! Reading a node's adjacency on the writing side: entry by entry, through a small window, holding no borrow.
 
 use super::{Adjacency, State};
-use crate::format::{ENTRY_BYTES, Record};
+use crate::format::{ENTRY_BYTES, Record, entry_key};
 use crate::log::{Log, LogError};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, KeyRange, Location, NodeNumber};
@@ -30,20 +30,6 @@ pub struct List {
     window: [u8; (WINDOW * ENTRY_BYTES) as usize],
     window_first: u32,
     window_len: u32,
-}
-
-/// The key in an entry's bytes.
-pub fn entry_key(bytes: &[u8; ENTRY_BYTES as usize]) -> EdgeKey {
-    let [k0, k1, n0, n1, n2, n3] = *bytes;
-    let number = NodeNumber::new(u32::from_le_bytes([n0, n1, n2, n3]));
-    EdgeKey { kind: u16::from_le_bytes([k0, k1]), number }
-}
-
-/// The bytes of an entry.
-pub fn entry_bytes(key: EdgeKey) -> [u8; ENTRY_BYTES as usize] {
-    let [k0, k1] = key.kind.to_le_bytes();
-    let [n0, n1, n2, n3] = key.number.get().to_le_bytes();
-    [k0, k1, n0, n1, n2, n3]
 }
 
 impl List {

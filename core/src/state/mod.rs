@@ -16,11 +16,13 @@ mod apply;
 mod charge;
 mod intents;
 mod list;
+mod store;
 
-pub use apply::ApplyError;
+pub use apply::{ApplyError, Limit};
 pub use charge::Charge;
-pub use intents::{Intent, Intents};
+pub use intents::{Cursor, Intent, Intents};
 pub use list::List;
+pub use store::Store;
 
 use crate::edges::{HubChain, HubPages, PendingEdges};
 use crate::format::{Header, Record};

@@ -357,6 +357,24 @@ impl<'r> PendingEdges<'r> {
         Direction::BOTH.into_iter().any(|direction| self.of_node(node, direction).next().is_some())
     }
 
+    /// A change that mentions `node` and is still to be folded into the list of another node, for which `counts` says
+    /// that it matters: that list, and the change's key in it. O(changes of the node).
+    pub fn unfolded_elsewhere(
+        &self,
+        node: NodeNumber,
+        counts: impl Fn(NodeNumber) -> bool,
+    ) -> Option<(NodeNumber, Direction, EdgeKey)> {
+        Direction::BOTH.into_iter().find_map(|direction| {
+            let elsewhere = direction.reverse();
+            let mut entries = self.of_node(node, direction);
+            let entry = entries.find(|entry| {
+                let other = entry.node(elsewhere);
+                entry.is_alive(elsewhere) && other != node && counts(other)
+            })?;
+            Some((entry.node(elsewhere), elsewhere, entry.half(elsewhere).key))
+        })
+    }
+
     /// Every pending change, in no order. O(capacity).
     pub fn changes(&self) -> impl Iterator<Item = PendingEdge> {
         self.entries.used().iter().filter(|entry| !entry.is_free()).map(Entry::change)
