@@ -2,7 +2,7 @@
 
 use crate::edges::KeyChange;
 use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, entry_bytes};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::state::{Adjacency, ApplyError, List, State, Store};
 use crate::storage::Storage;
@@ -39,8 +39,8 @@ impl<'c> Merged<'c> {
         changes: &'c [KeyChange],
     ) -> Result<Self, LogError<S::Error>> {
         let Store { storage, log, state } = store;
-        let mut list = List::from(storage, log, state, of, range.low)?;
-        let old = list.next(storage, log, state)?;
+        let mut list = List::from(&mut log.on(storage), state, of, range.low)?;
+        let old = list.next(&mut log.on(storage), state)?;
         Ok(Self { list, old, changes, high: range.high })
     }
 
@@ -62,7 +62,7 @@ impl<'c> Merged<'c> {
                 },
             };
             if old == Some(key) {
-                self.old = self.list.next(storage, log, state)?;
+                self.old = self.list.next(&mut log.on(storage), state)?;
             }
             if change.is_some_and(|change| change.key() == key) {
                 self.changes = self.changes.get(1..).unwrap_or_default();
@@ -160,19 +160,19 @@ fn part_of<S: Storage>(
     key: EdgeKey,
 ) -> Result<(KeyRange, u32), LogError<S::Error>> {
     let Adjacency::Pages(chain) = state.adjacency(of.0, of.1) else {
-        let list = List::from(storage, log, state, of, EdgeKey::MIN)?;
+        let list = List::from(&mut log.on(storage), state, of, EdgeKey::MIN)?;
         return Ok((KeyRange::ALL, list.record_entries()));
     };
     let half_full = adjacency_entries_max(log.layout()) / 2;
     let (mut range, _) =
         state.hubs.page_of(chain, key).unwrap_or((KeyRange::ALL, Default::default()));
-    let mut entries = List::from(storage, log, state, of, range.low)?.record_entries();
+    let mut entries = List::from(&mut log.on(storage), state, of, range.low)?.record_entries();
     // Neighbouring pages that shrank are taken in, on the right and then on the left, so that a hub whose edges go
     // becomes an ordinary node again.
     for _ in 0..state.hubs.len() {
         let Some(high) = range.high else { break };
         let Some((next, _)) = state.hubs.page_of(chain, high) else { break };
-        let more = List::from(storage, log, state, of, high)?.record_entries();
+        let more = List::from(&mut log.on(storage), state, of, high)?.record_entries();
         if entries + more > half_full {
             break;
         }
@@ -182,7 +182,7 @@ fn part_of<S: Storage>(
     for _ in 0..state.hubs.len() {
         let before = state.hubs.pages(chain).find(|(page, _)| page.high == Some(range.low));
         let Some((before, _)) = before else { break };
-        let more = List::from(storage, log, state, of, before.low)?.record_entries();
+        let more = List::from(&mut log.on(storage), state, of, before.low)?.record_entries();
         if entries + more > half_full {
             break;
         }
@@ -228,8 +228,8 @@ fn write_part<S: Storage>(
         store.log.body(&mut store.storage, &entry_bytes(key))?;
     }
     let appended = store.log.end(&mut store.storage, &record, false)?;
-    store.state.apply(&mut store.storage, &mut store.log, &record, appended.location)?;
     store.log.flush(&mut store.storage)?;
+    store.state.apply(&mut store.storage, &mut store.log, &record, appended.location)?;
     Ok(left)
 }
 
@@ -242,7 +242,7 @@ fn free_if_orphan<S: Storage>(
     if home.is_none() || !store.state.is_bare(node) {
         return Ok(());
     }
-    let header = store.log.known_header(&mut store.storage, home)?;
+    let header = store.log.on(&mut store.storage).known_header(home)?;
     if let Record::Node { number, id } = header.record {
         store.record(&Record::Tombstone { number, id }, &[])?;
     }

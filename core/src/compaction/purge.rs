@@ -34,7 +34,7 @@ fn clean_neighbour<S: Storage>(
     let Store { storage, log, state } = &mut *store;
     let node = intent.number;
     let next =
-        List::from(storage, log, state, (node, direction), from)?.next(storage, log, state)?;
+        List::from(&mut log.on(storage), state, (node, direction), from)?.next(&mut log.on(storage), state)?;
     let Some(key) = next else {
         let stage = match direction {
             Direction::Out => Cursor::List(Direction::In, EdgeKey::MIN),
@@ -55,8 +55,8 @@ fn clean_neighbour<S: Storage>(
     }
     let there = (key.number, direction.reverse());
     let back = EdgeKey { kind: key.kind, number: node };
-    let mut list = List::from(storage, log, state, there, back)?;
-    let mentioned = list.next(storage, log, state)? == Some(back);
+    let mut list = List::from(&mut log.on(storage), state, there, back)?;
+    let mentioned = list.next(&mut log.on(storage), state)? == Some(back);
     if mentioned { fold.fold(store, there, back) } else { Ok(()) }
 }
 
@@ -71,7 +71,7 @@ fn clean_pending<S: Storage>(
     if let Some((other, direction, key)) = state.pending.unfolded_elsewhere(intent.number, living) {
         return fold.fold(store, (other, direction), key);
     }
-    let header = log.known_header(storage, intent.location)?;
+    let header = log.on(storage).known_header(intent.location)?;
     if let Record::Intent { number, id } = header.record {
         store.record(&Record::Tombstone { number, id }, &[])?;
     }

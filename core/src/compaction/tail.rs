@@ -2,13 +2,10 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{LogError, Step, Walk};
+use crate::log::{ReadLog, Step, Walk};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
-
-/// Bodies are moved in pieces of this size, in bytes.
-const PIECE_BYTES: usize = 256;
 
 /// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead then, and passes free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -49,7 +46,7 @@ impl TailCursor {
         let from = self.offset.max(store.log.layout().first_offset());
         let end = store.log.ring.slot(slot).end();
         let mut walk = Walk::new(slot, from, end);
-        match walk.next(&mut store.log, &mut store.storage)? {
+        match walk.next(&mut store.log.on(&mut store.storage))? {
             Step::End => {
                 retire(store, slot)?;
                 self.offset = 0;
@@ -98,7 +95,10 @@ fn move_record<S: Storage>(
             let low = range.map_or(EdgeKey::MIN, |range| range.low);
             fold_page(store, fold, (*number, *direction), low, location)
         }
-        record => move_whole(store, record, header, at),
+        record => {
+            let appended = store.log.copy(&mut store.storage, at, header, false)?;
+            store.state.apply(&mut store.storage, &mut store.log, record, appended.location)
+        }
     }
 }
 
@@ -148,43 +148,4 @@ fn fold_page<S: Storage>(
         fold.fold(store, of, key)?;
     }
     Ok(())
-}
-
-/// Appends the record as it is, body and all. A body that is damaged stays so, under its header: the key answers that
-/// it is damaged, not with its past.
-fn move_whole<S: Storage>(
-    store: &mut Store<'_, S>,
-    record: &Record,
-    header: &Header,
-    at: Place,
-) -> Result<(), ApplyError<S::Error>> {
-    let Store { storage, log, .. } = &mut *store;
-    let sound = log.body_is_valid(storage, at, header)?;
-    log.begin(storage, record, false)?;
-    let body_bytes = record.body_bytes(log.layout().index_form()) as u32;
-    if !sound {
-        log.spoil();
-    }
-    let mut done = 0;
-    while done < body_bytes {
-        let mut piece = [0; PIECE_BYTES];
-        let take = (body_bytes - done).min(PIECE_BYTES as u32);
-        let piece = piece.get_mut(..take as usize).unwrap_or_default();
-        log.read(storage, at.slot, at.offset + header.record.header_bytes() + done, piece)?;
-        log.body(storage, piece)?;
-        done += take;
-    }
-    let appended = log.end(storage, record, false)?;
-    log.flush(storage)?;
-    let place = log.layout().place(appended.location);
-    let written = log.header(storage, place)?;
-    if written.is_none_or(|header| header.record != *record)
-        || sound && !log.body_is_valid(storage, place, header)?
-    {
-        return Err(ApplyError::Log(LogError::Corrupt {
-            segment: log.ring.slot(place.slot).number(),
-            offset: place.offset,
-        }));
-    }
-    store.state.apply(&mut store.storage, &mut store.log, record, appended.location)
 }

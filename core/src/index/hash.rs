@@ -29,10 +29,10 @@ impl Hash {
         self.0 as u32
     }
 
-    /// The high half chooses the bucket, by multiply and shift: any number of buckets, no division.
+    /// The high half chooses one of `buckets`, by multiply and shift: any number of buckets, no division.
     ///
     /// The result is less than `buckets`, unless that is 0.
-    pub(super) const fn home(self, buckets: u32) -> u32 {
+    pub const fn home(self, buckets: u32) -> u32 {
         (((self.0 >> 32) * buckets as u64) >> 32) as u32
     }
 }

@@ -3,11 +3,12 @@
 //! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
 //! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
 
+use super::read::{LOOK_BYTES, OnStorage, ReadLog};
 use super::LogError;
 use super::page::OpenPage;
 use super::ring::{Ring, SlotState};
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_MAX, Header, IndexForm, Layout,
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout,
     Place, Predecessor, Record, Salt, SegmentHeader,
 };
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
@@ -15,9 +16,6 @@ use crate::storage::Storage;
 use crate::types::{Location, Sequence};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
-
-/// How much of a body is read at once where it is only looked at, in bytes.
-const LOOK_BYTES: usize = 256;
 
 /// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
 pub const RECOVERY_RESERVE: u32 = 2;
@@ -128,6 +126,15 @@ impl<'r> Log<'r> {
         })
     }
 
+    /// Forgets what is known of the media, to look at them anew.
+    pub fn forget(&mut self) {
+        self.ring.clear();
+        self.page.restart(0, 0);
+        (self.buffered, self.flushed, self.at) = (0, 0, 0);
+        (self.in_record, self.mark_next) = (false, false);
+        (self.number_max, self.retired) = (0, 0);
+    }
+
     /// The layout of the media.
     pub const fn layout(&self) -> &Layout {
         &self.layout
@@ -176,8 +183,9 @@ impl<'r> Log<'r> {
 
     /// The longest record that fits into a segment with the index page that describes it, in bytes.
     pub const fn record_bytes_max(layout: &Layout) -> u32 {
-        let index = layout.padded(64);
-        layout.segment_bytes() - layout.first_offset() - index
+        // The index page that describes it, and what an opening writes behind it: three marks and their entries.
+        let behind = layout.padded(64) + layout.padded(12) * 3 + layout.padded(32) * 3;
+        layout.segment_bytes() - layout.first_offset() - behind
     }
 
     // ---- writing ----
@@ -253,11 +261,6 @@ impl<'r> Log<'r> {
         let chunk = self.seed_at(self.at);
         self.writing = Writing { start, chunk, chunk_left: CHUNK_BYTES, checks: 0, spoil: 0 };
         Ok(())
-    }
-
-    /// The body of the record that was begun is known to be damaged: its checks will fail.
-    pub fn spoil(&mut self) {
-        self.writing.spoil = u32::MAX;
     }
 
     /// The next piece of the body of the record that was begun.
@@ -503,6 +506,45 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under its header: the key
+    /// answers that it is damaged, not with its past. What was written is read back and checked.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); or what was written does not read back.
+    pub fn copy<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        in_batch: bool,
+    ) -> Result<Appended, LogError<S::Error>> {
+        let sound = self.on(storage).body_is_valid(from, header)?;
+        let record = &header.record;
+        self.begin(storage, record, in_batch)?;
+        if !sound {
+            self.writing.spoil = u32::MAX;
+        }
+        let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
+        let mut done = 0;
+        while done < body_bytes {
+            let mut piece = [0; LOOK_BYTES];
+            let take = (body_bytes - done).min(LOOK_BYTES as u32);
+            let piece = piece.get_mut(..take as usize).unwrap_or_default();
+            self.read(storage, from.slot, from.offset + record.header_bytes() + done, piece)?;
+            self.body(storage, piece)?;
+            done += take;
+        }
+        let appended = self.end(storage, record, in_batch)?;
+        self.flush(storage)?;
+        let place = self.layout.place(appended.location);
+        let written = self.on(storage).header(place)?;
+        let same = written.is_some_and(|written| written.record == *record);
+        if !same || self.on(storage).body_is_valid(place, header)? != sound {
+            return Err(self.corrupt(place));
+        }
+        Ok(appended)
+    }
+
     // ---- reading ----
 
     /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
@@ -526,34 +568,9 @@ impl<'r> Log<'r> {
         storage.read(at, into).map_err(LogError::Storage)
     }
 
-    /// Reads the header of the record at a place; `None` if no valid one lies there.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn header<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        place: Place,
-    ) -> Result<Option<Header>, LogError<S::Error>> {
-        let mut bytes = [0; HEADER_BYTES_MAX];
-        let left = self.layout.segment_bytes().saturating_sub(place.offset) as usize;
-        let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
-        self.read(storage, place.slot, place.offset, bytes)?;
-        let seed = self.salt.at(self.ring.slot(place.slot).number(), place.offset);
-        Ok(Header::parse(bytes, seed).filter(|header| self.bytes_of(header) <= left as u64))
-    }
-
-    /// Reads the header of a record that this store relies on.
-    ///
-    /// # Errors
-    /// The storage refused, or the record is damaged.
-    pub fn known_header<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        location: Location,
-    ) -> Result<Header, LogError<S::Error>> {
-        let place = self.layout.place(location);
-        self.header(storage, place)?.ok_or_else(|| self.corrupt(place))
+    /// The seed of the check over the bytes at a place.
+    pub fn seed(&self, place: Place) -> Crc {
+        self.salt.at(self.ring.slot(place.slot).number(), place.offset)
     }
 
     /// The error that names a place.
@@ -568,42 +585,9 @@ impl<'r> Log<'r> {
         bytes.next_multiple_of(u64::from(self.layout.align()))
     }
 
-    /// Whether every check of the record's body holds. O(its length), in small reads.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn body_is_valid<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        place: Place,
-        header: &Header,
-    ) -> Result<bool, LogError<S::Error>> {
-        let body_bytes = header.record.body_bytes(self.layout.index_form()) as u32;
-        let body = place.offset + header.record.header_bytes();
-        let number = self.ring.slot(place.slot).number();
-        let mut checks_at = body + body_bytes;
-        let mut chunk_at = body;
-        while chunk_at < body + body_bytes {
-            let chunk_end = (chunk_at + CHUNK_BYTES).min(body + body_bytes);
-            let mut crc = self.salt.at(number, chunk_at);
-            let mut at = chunk_at;
-            while at < chunk_end {
-                let mut piece = [0; LOOK_BYTES];
-                let take = (chunk_end - at).min(LOOK_BYTES as u32);
-                let Some(piece) = piece.get_mut(..take as usize) else { break };
-                self.read(storage, place.slot, at, piece)?;
-                crc = crc.and(piece);
-                at += take;
-            }
-            let mut check = [0; CHECK_BYTES as usize];
-            self.read(storage, place.slot, checks_at, &mut check)?;
-            if u32::from_le_bytes(check) != crc.get() {
-                return Ok(false);
-            }
-            checks_at += CHECK_BYTES;
-            chunk_at = chunk_end;
-        }
-        Ok(true)
+    /// The log together with its storage, for reading.
+    pub fn on<'a, S>(&'a mut self, storage: &'a mut S) -> OnStorage<'a, 'r, S> {
+        OnStorage { log: self, storage }
     }
 }
 

@@ -13,11 +13,13 @@
 
 mod append;
 mod page;
+mod read;
 mod ring;
 mod walk;
 
 pub use append::{Appended, Log, Opening, RECOVERY_RESERVE, Traffic};
 pub use page::OpenPage;
+pub use read::{OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};
 

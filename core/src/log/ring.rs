@@ -1,5 +1,6 @@
 //! The slots of the ring, in RAM: which segment lies where, in which order, and which slots are free.
 
+use crate::format::Predecessor;
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::Sequence;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -18,6 +19,10 @@ pub enum SlotState {
     Live,
     /// A sector of it no longer erases: it is never used again by this run.
     Bad,
+    /// During recovery: it must not be erased, since a recovery after this one may need it.
+    Protected,
+    /// During recovery: a segment that would count if newer ones did not.
+    Candidate,
 }
 
 /// What is known of a slot. All plain words, since it lives in the region.
@@ -59,7 +64,9 @@ impl Slot {
             0 => SlotState::Free,
             1 => SlotState::Clean,
             2 => SlotState::Live,
-            _ => SlotState::Bad,
+            3 => SlotState::Bad,
+            4 => SlotState::Protected,
+            _ => SlotState::Candidate,
         }
     }
 }
@@ -138,6 +145,28 @@ impl<'r> Ring<'r> {
             slot.number = number;
             slot.erase_count = erase_count;
         });
+    }
+
+    /// Notes what a slot is to recovery.
+    pub fn set_state(&mut self, slot: u32, state: SlotState) {
+        self.with(slot, |slot| slot.state = state as u32);
+    }
+
+    /// Makes this segment the oldest of the chain.
+    pub fn push_tail(&mut self, segment: Predecessor) {
+        let next = self.chain.first;
+        self.with(segment.slot, |slot| {
+            slot.number = segment.number;
+            slot.end = segment.end;
+            slot.index = segment.index;
+            slot.next = next;
+            slot.state = SlotState::Live as u32;
+        });
+        if self.chain.len == 0 {
+            self.chain.last = segment.slot;
+        }
+        self.chain.first = segment.slot;
+        self.chain.len += 1;
     }
 
     /// Live segments.

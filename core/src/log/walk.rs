@@ -1,8 +1,7 @@
 //! Walking over the records of one segment, in log order.
 
-use super::{Log, LogError};
+use super::{LogError, ReadLog};
 use crate::format::{Header, Place};
-use crate::storage::Storage;
 
 /// A walk over the records of a segment from one offset up to another. It holds no borrow.
 #[derive(Clone, Copy, Debug)]
@@ -60,22 +59,18 @@ impl Walk {
     ///
     /// # Errors
     /// The storage refused.
-    pub fn next<S: Storage>(
-        &mut self,
-        log: &mut Log<'_>,
-        storage: &mut S,
-    ) -> Result<Step, LogError<S::Error>> {
+    pub fn next<L: ReadLog>(&mut self, from: &mut L) -> Result<Step, LogError<L::Error>> {
         if self.at >= self.end {
             return Ok(Step::End);
         }
         let place = Place { slot: self.slot, offset: self.at };
         let invalid = Ok(Step::Invalid { offset: self.at });
-        let Some(header) = log.header(storage, place)? else { return invalid };
-        let bytes = log.bytes_of(&header);
+        let Some(header) = from.header(place)? else { return invalid };
+        let bytes = from.log().bytes_of(&header);
         if u64::from(self.at) + bytes > u64::from(self.end) {
             return invalid;
         }
-        if self.bodies && !log.body_is_valid(storage, place, &header)? {
+        if self.bodies && !from.body_is_valid(place, &header)? {
             return invalid;
         }
         // Below `end`, which is 32 bits.

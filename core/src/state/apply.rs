@@ -3,7 +3,7 @@
 use super::{Adjacency, Charge, State};
 use crate::edges::{HubError, PendingEdge};
 use crate::format::{EdgeChange, Header, Record};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, ReadLog};
 use crate::storage::Storage;
 use crate::types::{BlockId, Direction, KeyRange, Location, NodeNumber};
 
@@ -126,7 +126,7 @@ impl<'r> State<'r> {
         log: &mut Log<'r>,
         at: Location,
     ) -> Result<Header, LogError<S::Error>> {
-        let header = log.known_header(storage, at)?;
+        let header = log.on(storage).known_header(at)?;
         self.live.subtract(Charge::of_header(log.layout(), &header));
         Ok(header)
     }
@@ -245,7 +245,7 @@ impl<'r> State<'r> {
             Adjacency::Pages(chain) => {
                 let mut failed = None;
                 let live = &mut self.live;
-                self.hubs.drop_chain(chain, |dead| match log.known_header(storage, dead) {
+                self.hubs.drop_chain(chain, |dead| match log.on(storage).known_header(dead) {
                     Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
                     Err(error) => failed = Some(error),
                 });
@@ -270,7 +270,7 @@ impl<'r> State<'r> {
         self.clear_halves(log, list, KeyRange::ALL);
         if entries > 0 {
             self.set_adjacency(list.0, list.1, Adjacency::Record(at));
-            let header = log.known_header(storage, at)?;
+            let header = log.on(storage).known_header(at)?;
             self.live.add(Charge::of_header(log.layout(), &header));
         }
         Ok(())
@@ -299,13 +299,13 @@ impl<'r> State<'r> {
         let mut failed = None;
         let live = &mut self.live;
         let placed =
-            self.hubs.place(chain, range, at, |dead| match log.known_header(storage, dead) {
+            self.hubs.place(chain, range, at, |dead| match log.on(storage).known_header(dead) {
                 Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
                 Err(error) => failed = Some(error),
             });
         placed.map_err(|error| hub_error(error, log, at))?;
         failed.map_or(Ok(()), Err)?;
-        let header = log.known_header(storage, at)?;
+        let header = log.on(storage).known_header(at)?;
         self.live.add(Charge::of_header(log.layout(), &header));
         self.clear_halves(log, list, range);
         Ok(())

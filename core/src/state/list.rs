@@ -2,8 +2,7 @@
 
 use super::{Adjacency, State};
 use crate::format::{ENTRY_BYTES, Record, entry_key};
-use crate::log::{Log, LogError};
-use crate::storage::Storage;
+use crate::log::{LogError, ReadLog};
 use crate::types::{Direction, EdgeKey, KeyRange, Location, NodeNumber};
 
 /// Entries that are read at once.
@@ -37,13 +36,12 @@ impl List {
     ///
     /// # Errors
     /// The storage refused, or a record of the list is damaged.
-    pub fn from<S: Storage>(
-        storage: &mut S,
-        log: &mut Log<'_>,
+    pub fn from<L: ReadLog>(
+        log: &mut L,
         state: &State<'_>,
         (node, direction): (NodeNumber, Direction),
         from: EdgeKey,
-    ) -> Result<Self, LogError<S::Error>> {
+    ) -> Result<Self, LogError<L::Error>> {
         let mut list = Self {
             node,
             direction,
@@ -52,8 +50,8 @@ impl List {
             window_first: 0,
             window_len: 0,
         };
-        list.enter(storage, log, state, from)?;
-        list.seek(storage, log, from)?;
+        list.enter(log, state, from)?;
+        list.seek(log, from)?;
         Ok(list)
     }
 
@@ -63,13 +61,12 @@ impl List {
     }
 
     /// Turns to the record that covers `key`.
-    fn enter<S: Storage>(
+    fn enter<L: ReadLog>(
         &mut self,
-        storage: &mut S,
-        log: &mut Log<'_>,
+        log: &mut L,
         state: &State<'_>,
         key: EdgeKey,
-    ) -> Result<(), LogError<S::Error>> {
+    ) -> Result<(), LogError<L::Error>> {
         self.window_len = 0;
         self.page = None;
         let (range, location) = match state.adjacency(self.node, self.direction) {
@@ -82,10 +79,10 @@ impl List {
         };
         let mut page = Page { range, location, entries: 0, body: 0, next: 0 };
         if !location.is_none() {
-            let header = log.known_header(storage, location)?;
-            let place = log.layout().place(location);
+            let header = log.known_header(location)?;
+            let place = log.log().layout().place(location);
             let Record::Adjacency { entries, .. } = header.record else {
-                return Err(log.corrupt(place));
+                return Err(log.log().corrupt(place));
             };
             page.entries = entries;
             page.body = place.offset + header.record.header_bytes();
@@ -95,20 +92,19 @@ impl List {
     }
 
     /// Goes to the first entry of this record that is at least `key`.
-    fn seek<S: Storage>(
+    fn seek<L: ReadLog>(
         &mut self,
-        storage: &mut S,
-        log: &mut Log<'_>,
+        log: &mut L,
         key: EdgeKey,
-    ) -> Result<(), LogError<S::Error>> {
+    ) -> Result<(), LogError<L::Error>> {
         let Some(mut page) = self.page else { return Ok(()) };
         if key > EdgeKey::MIN {
             let (mut low, mut high) = (0, page.entries);
             while low < high {
                 let middle = low + (high - low) / 2;
                 let mut bytes = [0; ENTRY_BYTES as usize];
-                let slot = log.layout().place(page.location).slot;
-                log.read(storage, slot, page.body + middle * ENTRY_BYTES, &mut bytes)?;
+                let slot = log.log().layout().place(page.location).slot;
+                log.read(slot, page.body + middle * ENTRY_BYTES, &mut bytes)?;
                 if entry_key(&bytes) < key { low = middle + 1 } else { high = middle }
             }
             page.next = low;
@@ -121,14 +117,13 @@ impl List {
     ///
     /// # Errors
     /// The storage refused, or a record of the list is damaged.
-    pub fn next<S: Storage>(
+    pub fn next<L: ReadLog>(
         &mut self,
-        storage: &mut S,
-        log: &mut Log<'_>,
+        log: &mut L,
         state: &State<'_>,
-    ) -> Result<Option<EdgeKey>, LogError<S::Error>> {
+    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
         while let Some(mut page) = self.page {
-            let inside = match self.entry(storage, log, &page)? {
+            let inside = match self.entry(log, &page)? {
                 Some(key) => page.range.high.is_none_or(|high| key < high).then_some(key),
                 None => None,
             };
@@ -136,8 +131,8 @@ impl List {
                 match page.range.high {
                     None => self.page = None,
                     Some(high) => {
-                        self.enter(storage, log, state, high)?;
-                        self.seek(storage, log, high)?;
+                        self.enter(log, state, high)?;
+                        self.seek(log, high)?;
                     }
                 }
                 continue;
@@ -152,12 +147,11 @@ impl List {
     }
 
     /// The entry that the page stands at, through the window.
-    fn entry<S: Storage>(
+    fn entry<L: ReadLog>(
         &mut self,
-        storage: &mut S,
-        log: &mut Log<'_>,
+        log: &mut L,
         page: &Page,
-    ) -> Result<Option<EdgeKey>, LogError<S::Error>> {
+    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
         if page.next >= page.entries {
             return Ok(None);
         }
@@ -166,10 +160,10 @@ impl List {
             self.window_first = page.next;
             self.window_len = (page.entries - page.next).min(WINDOW);
             let bytes = (self.window_len * ENTRY_BYTES) as usize;
-            let slot = log.layout().place(page.location).slot;
+            let slot = log.log().layout().place(page.location).slot;
             let at = page.body + page.next * ENTRY_BYTES;
             let into = self.window.get_mut(..bytes).unwrap_or_default();
-            log.read(storage, slot, at, into)?;
+            log.read(slot, at, into)?;
         }
         let start = ((page.next - self.window_first) * ENTRY_BYTES) as usize;
         Ok(self.window.get(start..).and_then(|rest| rest.first_chunk()).map(entry_key))
@@ -181,18 +175,17 @@ impl<'r> State<'r> {
     ///
     /// # Errors
     /// The storage refused, or a record of the list is damaged.
-    pub fn has_edge<S: Storage>(
+    pub fn has_edge<L: ReadLog>(
         &self,
-        storage: &mut S,
-        log: &mut Log<'r>,
+        log: &mut L,
         source: NodeNumber,
         key: EdgeKey,
-    ) -> Result<bool, LogError<S::Error>> {
+    ) -> Result<bool, LogError<L::Error>> {
         let change = self.pending.get(source, crate::types::EdgeKind(key.kind), key.number);
         if let Some(change) = change {
             return Ok(change.add);
         }
-        let mut list = List::from(storage, log, self, (source, Direction::Out), key)?;
-        Ok(list.next(storage, log, self)? == Some(key))
+        let mut list = List::from(log, self, (source, Direction::Out), key)?;
+        Ok(list.next(log, self)? == Some(key))
     }
 }

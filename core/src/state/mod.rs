@@ -27,9 +27,8 @@ pub use store::Store;
 use crate::edges::{HubChain, HubPages, PendingEdges};
 use crate::format::{Header, Record};
 use crate::index::BlockIndex;
-use crate::log::{Log, LogError};
+use crate::log::{LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
-use crate::storage::Storage;
 use crate::types::{BlockId, Direction, Location, NodeNumber};
 
 /// The columns of adjacency hold a location, or, with this bit, a chain of pages.
@@ -150,14 +149,13 @@ impl<'r> State<'r> {
     ///
     /// # Errors
     /// The storage refused, or the record that would tell is damaged.
-    pub fn lookup<S: Storage>(
+    pub fn lookup<L: ReadLog>(
         &self,
-        storage: &mut S,
-        log: &mut Log<'r>,
+        log: &mut L,
         id: &BlockId,
-    ) -> Result<Option<(NodeNumber, Location, Header)>, LogError<S::Error>> {
+    ) -> Result<Option<(NodeNumber, Location, Header)>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
-            let header = log.known_header(storage, candidate.location)?;
+            let header = log.known_header(candidate.location)?;
             if header.record.id() == Some(id) {
                 return Ok(Some((candidate.number, candidate.location, header)));
             }

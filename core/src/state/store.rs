@@ -26,6 +26,8 @@ impl<S: Storage> Store<'_, S> {
         body: &[&[u8]],
     ) -> Result<Appended, ApplyError<S::Error>> {
         let appended = self.log.append(&mut self.storage, record, false, body)?;
+        // What the state rests on is on media.
+        self.log.flush(&mut self.storage)?;
         self.state.apply(&mut self.storage, &mut self.log, record, appended.location)?;
         Ok(appended)
     }
