@@ -6,8 +6,8 @@
 //! - [`Arena`] lends temporary space that is released whole, at the end of a scope that no borrow leaves.
 //! - [`Owned`](owned::Owned) names the owner of a value in its type.
 //!
-//! This room knows nothing of blocks, edges or media. It holds the only unsafe code of the core: the cast in
-//! `carve.rs` and the hint in `prefetch.rs`.
+//! This room knows nothing of blocks, edges or media. It holds the only unsafe code of the core: the casts in
+//! `carve.rs` and `atomics.rs`, and the hint in `prefetch.rs`.
 //!
 //! Invariants:
 //!
@@ -20,6 +20,7 @@
 //!   through a forgotten index shows.
 
 mod arena;
+mod atomics;
 mod carve;
 mod coordinator;
 mod footprint;
@@ -31,6 +32,7 @@ mod prefetch;
 mod tests;
 
 pub use arena::{Arena, Scratch};
+pub use atomics::atomic_bytes;
 pub use coordinator::StorageCoordinator;
 pub use footprint::{Footprint, REGION_ALIGN};
 pub use plain::Plain;

@@ -297,3 +297,6 @@ fn poison<T: Plain>(slot: &mut T) {
         slot.as_mut_bytes().fill(POISON);
     }
 }
+
+#[cfg(test)]
+mod tests;
