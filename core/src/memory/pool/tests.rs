@@ -113,7 +113,7 @@ impl Model {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 8 } else { 512 },
+        cases: if cfg!(miri) { 4 } else { 512 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -177,6 +177,19 @@ fn a_slot_never_used_and_a_slot_beyond_the_end_answer_no_made_up_handle() {
     assert_eq!(pool.get(Handle::from_raw([1, 1])), Err(PoolError::Stale));
     assert_eq!(pool.get(Handle::from_raw([2, 0])), Err(PoolError::Foreign));
     assert_eq!(pool.get(Handle::from_raw([NONE, 1])), Err(PoolError::Foreign));
+}
+
+#[test]
+fn a_handle_that_left_its_scope_is_foreign_in_the_next() {
+    let mut region = region();
+    let mut arena = Arena::new(&mut region[..]);
+    let kept = arena.scope(|scratch| scratch.pool_of::<u32>(2).unwrap().acquire(1)).unwrap();
+    let found = arena.scope(|scratch| {
+        let mut pool = scratch.pool_of::<u32>(2).unwrap();
+        pool.acquire(2).unwrap();
+        pool.get(kept).copied()
+    });
+    assert_eq!(found, Err(PoolError::Foreign));
 }
 
 #[test]
