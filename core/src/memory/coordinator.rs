@@ -39,7 +39,8 @@ impl<'r> StorageCoordinator<'r> {
         from: &[T],
     ) -> Result<&'r mut [T], RegionTooSmall> {
         let slice = self.arena.slice_of(from.len())?;
-        slice.copy_from_slice(from);
+        // Not `copy_from_slice`: it brings a panic for lengths that differ into the firmware's image.
+        slice.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         Ok(slice)
     }
 

@@ -338,6 +338,7 @@ proptest! {
 }
 
 /// The values of `bytes`, all of which were written.
+#[cfg(debug_assertions)]
 #[allow(unsafe_code)]
 fn written(bytes: &[MaybeUninit<u8>]) -> Vec<u8> {
     // SAFETY:
