@@ -1,8 +1,8 @@
 //! Bump allocation out of borrowed bytes, and scopes that give it back.
 //!
-//! An arena is the rest of its region and nothing else. What it hands out borrows the region for `'r`, never the
-//! arena, so the arena can be moved; and because nothing in it has a destructor there is nothing to free, let
-//! alone twice.
+//! An arena is the rest of its region and nothing else. What it hands out borrows the region for `'r`,
+//! never the arena, so the arena can be moved; and because nothing in it has a destructor there is
+//! nothing to free, let alone twice.
 
 use super::carve::carve;
 use super::pool::Pool;
@@ -38,7 +38,8 @@ impl<'r> Arena<'r> {
     /// A pool of `count` free slots, of at most [`Pool::SLOTS_MAX`]. O(its bytes).
     ///
     /// # Errors
-    /// The rest is too small, or no pool has as many slots (`needed_bytes` is `usize::MAX`); nothing was taken.
+    /// The rest is too small, or no pool has as many slots (`needed_bytes` is `usize::MAX`); nothing was
+    /// taken.
     pub fn pool_of<T: Plain + Copy>(
         &mut self,
         count: usize,
@@ -53,8 +54,8 @@ impl<'r> Arena<'r> {
 
     /// Runs `f` on the rest of this arena, and takes back all that it took there.
     ///
-    /// O(1) and `f`; debug builds also poison what `f` took. `f` must work for a scope of any lifetime, so it can
-    /// neither return nor store what it took. Scopes nest.
+    /// O(1) and `f`; debug builds also poison what `f` took. `f` must work for a scope of any lifetime,
+    /// so it can neither return nor store what it took. Scopes nest.
     ///
     /// ```
     /// use core::mem::MaybeUninit;
@@ -79,8 +80,10 @@ impl<'r> Arena<'r> {
         let given_bytes = self.rest.len();
         let mut scratch = Arena { rest: &mut *self.rest, given_bytes, pools: self.pools };
         let result = f(&mut scratch);
+        // Handles may leave a scope, so the pools of the next one are told from those of this one.
+        self.pools = scratch.pools;
+        let taken_bytes = given_bytes.saturating_sub(scratch.rest.len());
         if cfg!(debug_assertions) {
-            let taken_bytes = given_bytes.saturating_sub(scratch.rest.len());
             self.rest
                 .iter_mut()
                 .take(taken_bytes)

@@ -1,7 +1,7 @@
 //! The one cast that turns raw bytes of a region into typed slices.
 //!
-//! It knows nothing of who asks and what for. What it returns is zeroed, aligned, and borrowed for as long as the
-//! region is, so the caller of [`carve`] can do nothing wrong with it.
+//! It knows nothing of who asks and what for. What it returns is zeroed, aligned, and borrowed for as
+//! long as the region is, so the caller of [`carve`] can do nothing wrong with it.
 #![allow(unsafe_code)]
 
 use super::{Plain, REGION_ALIGN};
@@ -38,11 +38,13 @@ pub(super) fn carve<'r, T: Plain>(
     // SAFETY:
     // - The pointer is not null: it comes from a reference.
     // - It is aligned for `T`: `padding` bytes behind the start of `rest`, which is what alignment takes.
-    // - The memory is one allocation, `size_of::<T>() * count` bytes long: `bytes` is a slice of that length, and
-    //   a slice is at most `isize::MAX` bytes.
-    // - It holds `count` initialised, valid values: all bytes were zeroed, and `T: FromBytes` takes any bytes.
-    // - Nothing else reaches it during `'r`: `bytes` is an exclusive borrow for `'r`, split from `rest`, and ends
-    //   here. Whoever borrows the region afterwards sees initialised bytes, since `T: IntoBytes` has no padding.
+    // - The memory is one allocation, `size_of::<T>() * count` bytes long: `bytes` is a slice of that
+    //   length, and a slice is at most `isize::MAX` bytes.
+    // - It holds `count` initialised, valid values: all bytes were zeroed, and `T: FromBytes` takes any
+    //   bytes.
+    // - Nothing else reaches it during `'r`: `bytes` is an exclusive borrow for `'r`, split from `rest`,
+    //   and ends here. Whoever borrows the region afterwards sees initialised bytes, since `T: IntoBytes`
+    //   has no padding.
     // - No value of `T` is dropped or forgotten by the cast: zeroed bytes were no `T`, and `T` needs no drop.
     Ok(unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<T>(), count) })
 }

@@ -1,7 +1,7 @@
 //! The typed face through which subsystems get their memory at open.
 //!
-//! It knows no subsystem: each asks for what its part of the [`Footprint`](super::Footprint) says, in the same
-//! order. Nothing is given back: what the engine holds, it holds until it is closed.
+//! It knows no subsystem: each asks for what its part of the [`Footprint`](super::Footprint) says, in the
+//! same order. Nothing is given back: what the engine holds, it holds until it is closed.
 
 use super::{Arena, Plain, Pool, REGION_ALIGN, RegionTooSmall};
 use core::mem::MaybeUninit;
@@ -39,15 +39,16 @@ impl<'r> StorageCoordinator<'r> {
         from: &[T],
     ) -> Result<&'r mut [T], RegionTooSmall> {
         let slice = self.arena.slice_of(from.len())?;
-        slice.copy_from_slice(from);
+        // Not `copy_from_slice`: it brings a panic for lengths that differ into the firmware's image.
+        slice.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
         Ok(slice)
     }
 
     /// A pool of `count` free slots, of at most [`Pool::SLOTS_MAX`]. O(its bytes).
     ///
     /// # Errors
-    /// The rest of the region is too small, or no pool has as many slots (`needed_bytes` is `usize::MAX`); nothing
-    /// was taken.
+    /// The rest of the region is too small, or no pool has as many slots (`needed_bytes` is
+    /// `usize::MAX`); nothing was taken.
     pub fn pool_of<T: Plain + Copy>(
         &mut self,
         count: usize,

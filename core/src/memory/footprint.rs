@@ -1,7 +1,7 @@
 //! How many bytes a sequence of slices and pools takes: the sum that sizes a region.
 //!
-//! The arithmetic is that of `carve.rs` from an aligned start, so that for the same sequence the two agree to the
-//! byte; a property test holds them together.
+//! The arithmetic is that of `carve.rs` from an aligned start, so that for the same sequence the two
+//! agree to the byte; a property test holds them together.
 
 use super::Plain;
 use super::pool::Link;
@@ -31,7 +31,8 @@ pub const REGION_ALIGN: usize = 64;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub struct Footprint {
-    /// Bytes from an aligned start, or `None` when they exceed the address space: no later step makes it fit again.
+    /// Bytes from an aligned start, or `None` when they exceed the address space: no later step makes it
+    /// fit again.
     bytes: Option<usize>,
 }
 

@@ -1,9 +1,9 @@
 //! Values that name their owner in their type.
 //!
-//! [`Owned<T, Engine>`](Owned) is a `T` that the engine owns. To look at it takes a token of the engine, which only
-//! the engine has; to hand it on is [`transfer`](Owned::transfer), which consumes it, so the giver has nothing left
-//! to use. All of it is checked by the compiler and gone from the program: no state, no cost, no owner that may do
-//! everything.
+//! [`Owned<T, Engine>`](Owned) is a `T` that the engine owns. To look at it takes a token of the engine,
+//! which only the engine has; to hand it on is [`transfer`](Owned::transfer), which consumes it, so the
+//! giver has nothing left to use. All of it is checked by the compiler and gone from the program: no
+//! state, no cost, no owner that may do everything.
 //!
 //! ```
 //! use kausaldb::memory::owned::{Caller, Engine, Owned};

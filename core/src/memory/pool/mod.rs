@@ -3,15 +3,17 @@
 //! A pool is two columns of the region: the values, and beside each its link:
 //!
 //! ```text
-//! link    generation u32 | next free u32       generation: even while the slot is free, odd while it is in use
+//! link    generation u32 | next free u32       generation: even while the slot is free, odd while in use
 //! handle  tag u8, index u24 | generation u32   tag: tells the pools of one arena from each other
 //! ```
 //!
-//! A slot's generation goes up by one when it is taken and when it is given back, so a handle speaks of exactly one
-//! stay of one object in one slot. Free slots are chained through their links, the last one given back first. Slots
-//! that were never used are not chained: they are the ones from the high-water mark on, so a pool starts as zeroes.
+//! A slot's generation goes up by one when it is taken and when it is given back, so a handle speaks of
+//! exactly one stay of one object in one slot. Free slots are chained through their links, the last one
+//! given back first. Slots that were never used are not chained: they are the ones from the high-water
+//! mark on, so a pool starts as zeroes.
 //!
-//! Nothing moves between slots and all are of one size, so no order of taking and giving back can fragment a pool.
+//! Nothing moves between slots and all are of one size, so no order of taking and giving back can
+//! fragment a pool.
 //!
 //! A stale handle is told from a live one until its slot was taken 2^31 times more while the handle was kept.
 
@@ -42,8 +44,8 @@ const fn place(index: u32) -> usize {
 
 /// Names one stay of one object in one slot of a pool of `T`.
 ///
-/// Two words, and plain itself: a column of the region can hold handles. Made up from other words it names a live
-/// object or is refused; it is never undefined.
+/// Two words, and plain itself: a column of the region can hold handles. Made up from other words it
+/// names a live object or is refused; it is never undefined.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct Handle<T> {
@@ -141,11 +143,11 @@ impl core::error::Error for PoolError {}
 
 /// A fixed number of slots for values of type `T`.
 ///
-/// Every operation but [`clear`](Self::clear) is O(1). The slots lie in the region, so moving the pool moves none
-/// of them, and handles stay valid.
+/// Every operation but [`clear`](Self::clear) is O(1). The slots lie in the region, so moving the pool
+/// moves none of them, and handles stay valid.
 ///
-/// The tag by which a pool knows foreign handles is one byte, counted by the coordinator or arena that it came
-/// from: it tells 256 pools of that one apart, not pools of different regions.
+/// The tag by which a pool knows foreign handles is one byte, counted by the coordinator or arena that it
+/// came from: it tells 256 pools of that one apart, not pools of different regions.
 ///
 /// ```
 /// use core::mem::MaybeUninit;
@@ -256,7 +258,8 @@ impl<'r, T: Plain + Copy> Pool<'r, T> {
         place(self.high_water)
     }
 
-    /// Gives all slots back: every handle is stale from now on. The high-water mark stays. O(high-water mark).
+    /// Gives all slots back: every handle is stale from now on. The high-water mark stays. O(high-water
+    /// mark).
     pub fn clear(&mut self) {
         let used = self.high_water();
         let mut next_free = NONE;
@@ -297,3 +300,6 @@ fn poison<T: Plain>(slot: &mut T) {
         slot.as_mut_bytes().fill(POISON);
     }
 }
+
+#[cfg(test)]
+mod tests;
