@@ -7,7 +7,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A change of one edge, seen from one of its ends.
 ///
-/// Eight bytes that may lie in the region: a node's changes are gathered there, and sorted by key, to be merged.
+/// Eight bytes that may lie in the region: a node's changes are gathered there, and sorted by key, to be
+/// merged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct KeyChange {
@@ -41,8 +42,8 @@ impl fmt::Debug for KeyChange {
 
 /// The keys of `old` with `changes` applied: sorted, each once. Constant work a key.
 ///
-/// Both must be strictly ascending by key, and so is then what comes out. Where both speak of a key, the change
-/// decides: an addition of what is there is there once, a removal of what is absent is nothing.
+/// Both must be strictly ascending by key, and so is then what comes out. Where both speak of a key, the
+/// change decides: an addition of what is there is there once, a removal of what is absent is nothing.
 ///
 /// Whatever the order of what is given, it ends, and yields at most as many keys as the two have together.
 pub fn merge<I>(old: I, changes: &[KeyChange]) -> Merge<'_, I::IntoIter>

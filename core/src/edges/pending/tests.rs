@@ -1,6 +1,8 @@
 //! The pool against a map, in pools so small that everything collides and runs full.
 
+use super::entry::{ADD, BOTH_ALIVE};
 use super::*;
+use crate::types::{EdgeKey, Location};
 use core::mem::MaybeUninit;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
