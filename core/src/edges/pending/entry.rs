@@ -25,7 +25,6 @@ pub struct EdgeChange {
 
 /// A pending change, seen from one of its ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Half {
     /// Which edge: its kind, and its other end.
     pub key: EdgeKey,
