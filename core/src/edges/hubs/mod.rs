@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u8 | serial u8
-//! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end        each covers the keys up to the next one's low
-//! handle  0 u1 | serial u8 | link u23                               below 2^31: it lies among locations
+//! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end         each covers the keys up to the next
+//! handle  0 u1 | serial u8 | link u23                              below 2^31: it lies among locations
 //! ```
 //!
 //! A record that lies later in the log covers what lay there before, whole or in part: half of an older page
