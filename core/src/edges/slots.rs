@@ -1,8 +1,9 @@
 //! Slots of one type in the region, linked by number: the common ground of the two pools of this room.
 //!
-//! A [`Link`] is a slot's number plus one, and zero is no slot, so zeroed memory is empty. Slots that were never taken
-//! are handed out in order; those given back are linked through the same field that their owners use while they
-//! live. Links never leave this room, so they carry no generation; the checks of both pools walk every one of them.
+//! A [`Link`] is a slot's number plus one, and zero is no slot, so zeroed memory is empty. Slots that were
+//! never taken are handed out in order; those given back are linked through the same field that their owners
+//! use while they live. Links never leave this room, so they carry no generation; the checks of both pools
+//! walk every one of them.
 
 use crate::memory::{Plain, RegionTooSmall, StorageCoordinator};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};

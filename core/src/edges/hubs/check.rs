@@ -67,8 +67,8 @@ impl HubPages<'_> {
         Ok(length)
     }
 
-    /// Whether the links between pages lead to each page once, but to the first of a chain: then two chains never meet,
-    /// and a page that no chain reaches lies on a ring.
+    /// Whether the links between pages lead to each page once, but to the first of a chain: then two chains
+    /// never meet, and a page that no chain reaches lies on a ring.
     ///
     /// Two sets of links are taken to be the same when the sums of their scrambled numbers are.
     fn is_every_page_linked_once(&self) -> bool {

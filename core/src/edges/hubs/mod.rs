@@ -1,23 +1,24 @@
 //! Where the pages of long adjacency lists lie.
 //!
-//! A list that exceeds one adjacency record is cut into pages, each a record with a stretch of the keys. A chain
-//! names them, in key order; it covers every key, without gap or overlap, however the records came to be:
+//! A list that exceeds one adjacency record is cut into pages, each a record with a stretch of the keys. A
+//! chain names them, in key order; it covers every key, without gap or overlap, however the records came to
+//! be:
 //!
 //! ```text
-//! pages   | next location low.number low.kind flags serial |    16 bytes; covers from `low` to the next one's
-//! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end
-//! handle  0 | serial u8 | link u23                              the engine keeps it beside locations, as a u32
+//! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u8 | serial u8
+//! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end         each covers the keys up to the next
+//! handle  0 u1 | serial u8 | link u23                              below 2^31: it lies among locations
 //! ```
 //!
-//! A record that lies later in the log covers what lay there before, whole or in part: half of an older page may
-//! still count, or both its ends. A page is dead, and said to be, when nothing of it counts any more.
+//! A record that lies later in the log covers what lay there before, whole or in part: half of an older page
+//! may still count, or both its ends. A page is dead, and said to be, when nothing of it counts any more.
 //!
-//! The first page of a chain starts at the least key and stays in its slot, so that the handle does. The serial number
-//! of the chain is in both: a handle to a chain that is gone is refused, unless 256 chains were begun since and one
-//! of them begins in the same slot.
+//! The first page of a chain starts at the least key and stays in its slot, so that the handle does. The
+//! serial number of the chain is in both: a handle to a chain that is gone is refused, unless the 256th chain
+//! after it begins in the same slot.
 //!
-//! Invariants, which [`HubPages::check`] walks: a chain starts at the least key and ascends; each page in use lies in
-//! one chain; pages of a chain with the same location all know that it is shared.
+//! Invariants, which [`HubPages::check`] walks: a chain starts at the least key and ascends; each page in use
+//! lies in one chain; pages of a chain with the same location all know that it is shared.
 
 mod check;
 #[cfg(test)]
@@ -193,8 +194,8 @@ impl<'r> HubPages<'r> {
         if capacity > Self::PAGES_MAX { usize::MAX } else { capacity as usize }
     }
 
-    /// Adds what a pool of this capacity takes: 16 bytes a page. Above [`PAGES_MAX`](Self::PAGES_MAX), no region is
-    /// large enough.
+    /// Adds what a pool of this capacity takes: 16 bytes a page. Above [`PAGES_MAX`](Self::PAGES_MAX), no
+    /// region is large enough.
     pub const fn footprint(before: Footprint, capacity: u32) -> Footprint {
         before.slice::<Page>(Self::slots(capacity))
     }
@@ -239,8 +240,8 @@ impl<'r> HubPages<'r> {
 
     /// Begins a chain with one page, which covers every key. O(1).
     ///
-    /// [`Location::NONE`] is a page without a record, for a list whose first pages are yet to come: it shows up as
-    /// any other does, but is never reported dead.
+    /// [`Location::NONE`] is a page without a record, for a list whose first pages are yet to come: it shows
+    /// up as any other does, but is never reported dead.
     ///
     /// # Errors
     /// [`HubError::Full`].
@@ -253,9 +254,9 @@ impl<'r> HubPages<'r> {
         Ok(HubChain::new(link, serial))
     }
 
-    /// A page record that covers `range` lies at `location`, later in the log than all others of the chain: it
-    /// covers what they had there. Hands `dead` the location of each record of which nothing counts any more, once.
-    /// To place the newest record again changes nothing.
+    /// A page record that covers `range` lies at `location`, later in the log than all others of the chain:
+    /// it covers what they had there. Hands `dead` the location of each record of which nothing counts any
+    /// more, once. To place the newest record again changes nothing; no other page may lie at its location.
     ///
     /// O(pages of the chain), and as much again for each record that was cut in parts and loses one.
     ///
@@ -297,14 +298,14 @@ impl<'r> HubPages<'r> {
         Ok(())
     }
 
-    /// The page that holds this key, if it exists: what it covers, and where it lies. `None` if there is no such chain.
-    /// O(pages of the chain).
+    /// The page that holds this key, if it exists: what it covers, and where it lies. `None` if there is no
+    /// such chain. O(pages of the chain).
     pub fn page_of(&self, chain: HubChain, key: EdgeKey) -> Option<(KeyRange, Location)> {
         self.pages(chain).take_while(|(range, _)| range.low <= key).last()
     }
 
-    /// The pages of a chain in key order, which cover every key; nothing if there is no such chain. A record that was
-    /// covered in its middle shows up more than once. O(1) each.
+    /// The pages of a chain in key order, which cover every key; nothing if there is no such chain. A record
+    /// that was covered in its middle shows up more than once. O(1) each.
     pub fn pages(&self, chain: HubChain) -> impl Iterator<Item = (KeyRange, Location)> {
         self.walk(self.first(chain).unwrap_or(Link::NONE)).map(|page| {
             let high = self.pages.get(page.next).map(Page::low);
@@ -321,8 +322,8 @@ impl<'r> HubPages<'r> {
         Some(location)
     }
 
-    /// Ends the chain, and hands `dead` the location of each of its records, once. Nothing if there is no such chain.
-    /// O(pages of the chain), and as much again for each record that was cut in parts.
+    /// Ends the chain, and hands `dead` the location of each of its records, once. Nothing if there is no
+    /// such chain. O(pages of the chain), and as much again for each record that was cut in parts.
     pub fn drop_chain(&mut self, chain: HubChain, mut dead: impl FnMut(Location)) {
         let Some(first) = self.first(chain) else { return };
         for _ in 0..self.len() {
@@ -413,8 +414,8 @@ impl<'r> HubPages<'r> {
         Some(page)
     }
 
-    /// Reports the record of a page that went, unless something of it counts still: it is `placed` just now, or
-    /// another page of the chain lies in it.
+    /// Reports the record of a page that went, unless something of it counts still: it is `placed` just now,
+    /// or another page of the chain lies in it.
     fn bury(&self, first: Link, page: Page, placed: Location, dead: &mut impl FnMut(Location)) {
         let is_elsewhere = || self.walk(first).any(|other| other.location == page.location);
         let is_record = !page.location.is_none() && page.location != placed;

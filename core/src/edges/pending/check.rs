@@ -1,6 +1,7 @@
 //! The invariants of the pool of pending edges, walked.
 
-use super::{Entry, PendingEdges};
+use super::PendingEdges;
+use super::entry::Entry;
 use crate::edges::slots::Link;
 use crate::types::{Direction, EdgeKind};
 
@@ -15,7 +16,8 @@ pub enum PendingFault {
     Duplicate,
     /// The chains by edge do not hold each entry once, in its bucket.
     EdgeChains,
-    /// The chains by node do not hold each entry once in this direction, in its bucket, with its links in pairs.
+    /// The chains by node do not hold each entry once in this direction, in its bucket, with its links in
+    /// pairs.
     NodeChains(Direction),
 }
 
@@ -67,7 +69,8 @@ impl PendingEdges<'_> {
         Err(PendingFault::EdgeChains)
     }
 
-    /// The length of one chain by node, if it ends, and its entries belong there, each linked back to the one before.
+    /// The length of one chain by node, if it ends, and its entries belong there, each linked back to the one
+    /// before.
     fn check_node_chain(
         &self,
         bucket: usize,

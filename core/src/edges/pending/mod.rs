@@ -1,71 +1,37 @@
 //! Changes of edges that lie in the log and are not yet folded into the adjacency records of both ends.
 //!
-//! An entry is one edge's newest change. It has two halves, (source, Out, target) and (target, In, source); a half dies
-//! when it is folded, and with its second half the entry is freed. Each entry lies in three hashed chains: that of its
-//! edge, that of its source, and that of its target. It stays in all three until it is freed, dead halves included,
-//! because a node's number may be given anew only when no entry mentions it.
+//! An entry is one edge's newest change. It has two halves, (source, Out, target) and (target, In, source); a
+//! half dies when it is folded, and with its second half the entry is freed. Each entry lies in three hashed
+//! chains: that of its edge, that of its source, and that of its target. It stays in all three until it is
+//! freed, dead halves included, because a node's number may be given anew only when no entry mentions it.
 //!
 //! ```text
 //! heads   | edge out in | edge out in | ...            capacity / 2 + 1 buckets, 12 bytes each
 //! entries | source target location kind flags units next  out.next out.previous  in.next in.previous | ...
 //! ```
 //!
-//! The chains of a node are doubly linked, as a hub's may be long; that of an edge is short. The hash is seeded, so
-//! nobody outside can crowd a bucket, and mixes well: node numbers are dense, and a plain multiplication, unlucky in
-//! its factor, lays them in clumps.
+//! The chains of a node are doubly linked, as a hub's may be long; that of an edge is short. The hash is
+//! seeded, so nobody outside can crowd a bucket, and mixes well: node numbers are dense, and a plain
+//! multiplication, unlucky in its factor, lays them in clumps.
 //!
-//! Invariants, which [`PendingEdges::check`] walks: at most one entry an edge; every entry has a half alive, and lies
-//! once in each of its chains, and nothing else does; the slots in use and the free ones are all there are.
+//! Invariants, which [`PendingEdges::check`] walks: at most one entry an edge; every entry has a half alive,
+//! and lies once in each of its chains, and nothing else does; the slots in use and the free ones are all
+//! there are.
 
 mod check;
+mod entry;
 #[cfg(test)]
 mod tests;
 
-use super::KeyChange;
-use super::slots::{Link, Slot, Slots, scramble};
+use super::slots::{Link, Slots, scramble};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
-use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, Location, NodeNumber};
+use crate::types::{Direction, EdgeKind, KeyRange, NodeNumber};
 use core::fmt;
 use core::mem::replace;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use entry::{Entry, Heads, Links, alive};
 
 pub use check::PendingFault;
-
-/// A change of one edge, and the record in the log that made it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct PendingEdge {
-    /// Where the edge starts.
-    pub source: NodeNumber,
-    /// What it means.
-    pub kind: EdgeKind,
-    /// Where it ends; possibly where it starts.
-    pub target: NodeNumber,
-    /// Whether the edge is there from now on, or no longer.
-    pub add: bool,
-    /// Where the change record lies.
-    pub location: Location,
-    /// Length of the change record, in units of the record alignment.
-    pub units: u8,
-}
-
-/// A pending change, seen from one of its ends.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Half {
-    /// Which edge: its kind, and its other end.
-    pub key: EdgeKey,
-    /// Whether the edge is there from now on, or no longer.
-    pub add: bool,
-    /// Where the change record lies.
-    pub location: Location,
-}
-
-impl From<Half> for KeyChange {
-    fn from(half: Half) -> Self {
-        Self::new(half.key, half.add)
-    }
-}
+pub use entry::{PendingEdge, Half};
 
 /// No place is left in the pool of pending edges: something must be folded first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,157 +51,6 @@ impl fmt::Display for PendingFull {
 
 impl core::error::Error for PendingFull {}
 
-/// The links of one half within the chain of its node.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Links {
-    next: Link,
-    previous: Link,
-}
-
-/// Flag of an entry: the edge is there from now on. The halves' flags are in [`alive`].
-const ADD: u8 = 1;
-
-/// Flag of an entry: this half is not folded yet.
-const fn alive(direction: Direction) -> u8 {
-    match direction {
-        Direction::Out => 2,
-        Direction::In => 4,
-    }
-}
-
-const BOTH_ALIVE: u8 = alive(Direction::Out) | alive(Direction::In);
-
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Entry {
-    source: NodeNumber,
-    target: NodeNumber,
-    location: Location,
-    kind: u16,
-    flags: u8,
-    units: u8,
-    /// In the chain of the edge's bucket, or in the free list.
-    next: Link,
-    outgoing: Links,
-    incoming: Links,
-}
-
-const _: () = assert!(size_of::<Entry>() == 36);
-
-impl Slot for Entry {
-    const FREE: Self = Self {
-        source: NodeNumber::new(0),
-        target: NodeNumber::new(0),
-        location: Location::NONE,
-        kind: 0,
-        flags: 0,
-        units: 0,
-        next: Link::NONE,
-        outgoing: Links { next: Link::NONE, previous: Link::NONE },
-        incoming: Links { next: Link::NONE, previous: Link::NONE },
-    };
-
-    fn next(&self) -> Link {
-        self.next
-    }
-
-    fn next_mut(&mut self) -> &mut Link {
-        &mut self.next
-    }
-}
-
-impl Entry {
-    fn new(change: PendingEdge) -> Self {
-        let PendingEdge { source, kind, target, add, location, units } = change;
-        let flags = BOTH_ALIVE | if add { ADD } else { 0 };
-        Self { source, target, location, kind: kind.0, flags, units, ..Self::FREE }
-    }
-
-    /// Puts another change of the same edge in the place of this one; the chains stay.
-    fn renew(&mut self, change: PendingEdge) {
-        let Self { location, flags, units, .. } = Self::new(change);
-        (self.location, self.flags, self.units) = (location, flags, units);
-    }
-
-    fn change(&self) -> PendingEdge {
-        PendingEdge {
-            source: self.source,
-            kind: EdgeKind(self.kind),
-            target: self.target,
-            add: self.flags & ADD != 0,
-            location: self.location,
-            units: self.units,
-        }
-    }
-
-    fn half(&self, direction: Direction) -> Half {
-        let key = EdgeKey { kind: self.kind, number: self.node(direction.reverse()) };
-        Half { key, add: self.flags & ADD != 0, location: self.location }
-    }
-
-    fn is_edge(&self, source: NodeNumber, kind: EdgeKind, target: NodeNumber) -> bool {
-        (self.source, self.kind, self.target) == (source, kind.0, target)
-    }
-
-    /// The node whose edges in this direction the change is one of.
-    fn node(&self, direction: Direction) -> NodeNumber {
-        match direction {
-            Direction::Out => self.source,
-            Direction::In => self.target,
-        }
-    }
-
-    fn is_alive(&self, direction: Direction) -> bool {
-        self.flags & alive(direction) != 0
-    }
-
-    fn is_free(&self) -> bool {
-        self.flags & BOTH_ALIVE == 0
-    }
-
-    fn links(&self, direction: Direction) -> &Links {
-        match direction {
-            Direction::Out => &self.outgoing,
-            Direction::In => &self.incoming,
-        }
-    }
-
-    fn links_mut(&mut self, direction: Direction) -> &mut Links {
-        match direction {
-            Direction::Out => &mut self.outgoing,
-            Direction::In => &mut self.incoming,
-        }
-    }
-}
-
-/// Where the chains of one bucket begin.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-struct Heads {
-    edge: Link,
-    outgoing: Link,
-    incoming: Link,
-}
-
-impl Heads {
-    const EMPTY: Self = Self { edge: Link::NONE, outgoing: Link::NONE, incoming: Link::NONE };
-
-    fn of(&self, direction: Direction) -> Link {
-        match direction {
-            Direction::Out => self.outgoing,
-            Direction::In => self.incoming,
-        }
-    }
-
-    fn of_mut(&mut self, direction: Direction) -> &mut Link {
-        match direction {
-            Direction::Out => &mut self.outgoing,
-            Direction::In => &mut self.incoming,
-        }
-    }
-}
-
 /// How many buckets a pool of this capacity has: at least one, and at most two entries to each.
 const fn bucket_count(capacity: u32) -> u32 {
     capacity / 2 + 1
@@ -249,8 +64,8 @@ const COUNT_TO: usize = 64;
 
 /// A pool of changes of edges that are not folded yet. See the [room](crate::edges).
 ///
-/// "The changes of a node" in the bounds below are all entries that mention it in the direction in question, dead
-/// halves included, and on average two others that share its bucket.
+/// "The changes of a node" in the bounds below are all entries that mention it in the direction in question,
+/// dead halves included, and on average two others that share its bucket.
 #[derive(Debug)]
 pub struct PendingEdges<'r> {
     heads: &'r mut [Heads],
@@ -313,8 +128,8 @@ impl<'r> PendingEdges<'r> {
         self.hand = 0;
     }
 
-    /// Holds a change, with both halves alive, and returns the older change of the same edge, which it replaces.
-    /// O(1) expected.
+    /// Holds a change, with both halves alive, and returns the older change of the same edge, which it
+    /// replaces. O(1) expected.
     ///
     /// # Errors
     /// No place is left, and no change of this edge is pending. Nothing has changed.
@@ -380,8 +195,8 @@ impl<'r> PendingEdges<'r> {
         self.entries.used().iter().filter(|entry| !entry.is_free()).map(Entry::change)
     }
 
-    /// The list of this node and direction was folded for the keys in `range`: kills their halves, and hands `freed`
-    /// each change both of whose halves are dead now. O(changes of the node).
+    /// The list of this node and direction was folded for the keys in `range`: kills their halves, and hands
+    /// `freed` each change both of whose halves are dead now. O(changes of the node).
     pub fn clear_halves(
         &mut self,
         node: NodeNumber,
@@ -404,8 +219,8 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    /// The node is gone, and its edges with it: drops every change that mentions it, and hands each to `freed`.
-    /// O(changes of the node, in both directions).
+    /// The node is gone, and its edges with it: drops every change that mentions it, and hands each to
+    /// `freed`. O(changes of the node, in both directions).
     pub fn remove_node(&mut self, node: NodeNumber, mut freed: impl FnMut(PendingEdge)) {
         for direction in Direction::BOTH {
             let mut at = self.head(node, direction);
@@ -421,11 +236,11 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    /// Which list to fold to make room: the one with the most pending halves among those of the next 32 changes.
-    /// `None` if nothing is pending.
+    /// Which list to fold to make room: the one with the most pending halves among those of the next 32
+    /// changes. `None` if nothing is pending.
     ///
-    /// Each call goes on where the last one ended, so every change has its turn. A list of 64 is long enough to be
-    /// chosen: at most 64 links of each are followed. O(1), beyond free places passed on the way.
+    /// Each call goes on where the last one ended, so every change has its turn. A list of 64 is long enough
+    /// to be chosen: at most 64 links of each are followed. O(1), beyond free places passed on the way.
     pub fn fullest(&mut self) -> Option<(NodeNumber, Direction)> {
         let mut longest = None;
         let mut seen = 0;
