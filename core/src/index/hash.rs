@@ -35,6 +35,11 @@ impl Hash {
     pub(super) const fn home(self, buckets: u32) -> u32 {
         (((self.0 >> 32) * buckets as u64) >> 32) as u32
     }
+
+    /// From 1 to `strides` or, if that is 0, 1; equal for equal fingerprints.
+    pub(super) const fn stride(self, strides: u32) -> u32 {
+        ((self.fingerprint() as u64 * strides as u64) >> 32) as u32 + 1
+    }
 }
 
 /// What makes one store's hashes its own.
