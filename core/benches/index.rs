@@ -3,8 +3,9 @@
 //! `cargo bench -p kausaldb --bench index`. Both use a folded multiplication as their hash. The map holds each id in
 //! its table; the index finds a location and compares the id in the record there, as the engine does, and the map's
 //! caller reads the same record. Each figure is the median, in nanoseconds a lookup, of rounds that take turns.
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 
-use kausaldb::index::BlockIndex;
+use kausaldb::index::{BlockIndex, Hash};
 use kausaldb::memory::{Footprint, StorageCoordinator};
 use kausaldb::types::{BlockId, Location, NodeNumber};
 use std::collections::HashMap;
@@ -71,12 +72,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-fn in_index(
-    index: &BlockIndex<'_>,
-    records: &[Record],
-    hash: kausaldb::index::Hash,
-    id: &BlockId,
-) -> u64 {
+fn in_index(index: &BlockIndex<'_>, records: &[Record], hash: Hash, id: &BlockId) -> u64 {
     let mut candidates = index.candidates(hash);
     let records = candidates.find_map(|found| {
         records.get(found.location.get() as usize).filter(|record| record.id == *id)

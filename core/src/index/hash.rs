@@ -36,9 +36,9 @@ impl Hash {
         (((self.0 >> 32) * buckets as u64) >> 32) as u32
     }
 
-    /// From 1 to `strides` or, if that is 0, 1; equal for equal fingerprints.
-    pub(super) const fn stride(self, strides: u32) -> u32 {
-        ((self.fingerprint() as u64 * strides as u64) >> 32) as u32 + 1
+    /// One of the first so many powers of two, or 1 if that is 0; equal for equal fingerprints.
+    pub(super) const fn stride(self, strides: u32) -> usize {
+        1 << ((self.fingerprint() as u64 * strides as u64) >> 32)
     }
 }
 

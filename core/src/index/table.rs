@@ -8,10 +8,9 @@
 //! ```
 //!
 //! An entry lies in the home bucket of its hash or, where that was full, in the first with room on its way: so many
-//! buckets further each time, cyclically. The stride comes from the fingerprint. The number of buckets is prime, so any
-//! stride meets them all; strides are short, so most steps stay in one page of the processor's address translation.
-//! (With a stride of 1 for all, full buckets clump: at nine tenths full and a million entries, a lookup visits 1.8
-//! buckets for a hit and 9.3 for a miss; with these, 1.4 and 2.5.)
+//! buckets further each time, cyclically. The stride, a power of two, comes from the fingerprint; the number of
+//! buckets is odd, so any stride meets them all. (With a stride of 1 for all, full buckets clump: a table of a million
+//! entries, nine tenths full, then visits 1.8 buckets for a hit and 9.3 for a miss; with eight strides, 1.4 and 3.0.)
 //!
 //! `overflow` counts the entries that passed this bucket because it was full and lie further on. A lookup goes on
 //! while that count is not 0; a removal takes back what its insertion counted. So nothing has to be marked as deleted,
@@ -44,32 +43,13 @@ pub(super) struct Bucket {
 
 const _: () = assert!(size_of::<Bucket>() == 64 && align_of::<Bucket>() == 64);
 
-/// The longest stride, in buckets: half a page of 4 KiB.
-const STRIDE_MAX: u32 = 32;
+/// How many strides there are: 1, 2, 4 and so on, up to 128 buckets or two pages of 4 KiB.
+const STRIDES: u32 = 8;
 
-/// The number of buckets for so many entries: a prime, such that at most nine tenths of the places are taken.
-///
-/// Some ten thousand divisions for a million entries.
+/// The number of buckets for so many entries: odd, and such that at most nine tenths of the places are taken.
 pub(super) const fn buckets(entries: u32) -> u32 {
     // entries / (0.9 * 5), rounded up.
-    let mut buckets = (entries as u64 * 2).div_ceil(9) as u32;
-    // There is a prime between any number and its double.
-    while !is_prime(buckets) {
-        buckets += 1;
-    }
-    buckets
-}
-
-const fn is_prime(number: u32) -> bool {
-    let mut divisor = 2;
-    // Up to the square root, which is less than 2^16.
-    while divisor <= number / divisor {
-        if number % divisor == 0 {
-            return false;
-        }
-        divisor += 1;
-    }
-    number > 1
+    (entries as u64 * 2).div_ceil(9) as u32 | 1
 }
 
 /// An entry whose fingerprint is that of the hash asked for: very likely the node meant, but only its record knows.
@@ -173,7 +153,7 @@ impl<'t> Iterator for Walk<'t> {
     }
 }
 
-/// The next bucket on a way, cyclically; the stride is less than the number of buckets.
+/// The next bucket on a way, cyclically; the stride is at most the number of buckets.
 fn after(at: usize, stride: usize, buckets: usize) -> usize {
     let next = at + stride;
     if next < buckets { next } else { next - buckets }
@@ -240,10 +220,10 @@ impl<'r> Table<'r> {
         Walk { buckets: self.buckets, at, stride, left: self.buckets.len() }
     }
 
-    /// From 1 to `STRIDE_MAX`, and less than the number of buckets, of which there are two at least.
+    /// A power of two that is less than the number of buckets, or 1.
     fn stride(&self, hash: Hash) -> usize {
-        let strides = STRIDE_MAX.min(self.buckets.len() as u32 - 1);
-        hash.stride(strides) as usize
+        let powers = self.buckets.len().checked_ilog2().unwrap_or(0);
+        hash.stride(STRIDES.min(powers))
     }
 
     #[inline]

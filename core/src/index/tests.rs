@@ -52,8 +52,8 @@ fn shuffled(count: u32) -> Vec<u32> {
 }
 
 #[test]
-fn from_400_nodes_on_a_node_takes_at_most_28_bytes() {
-    for nodes in (400..5000).chain([16_384, 1_000_000, 100_000_000]) {
+fn from_100_nodes_on_a_node_takes_at_most_28_bytes() {
+    for nodes in (100..5000).chain([16_384, 1_000_000, 100_000_000]) {
         let bytes = BlockIndex::footprint(Footprint::new(), nodes).region_bytes();
         assert!(bytes <= nodes as usize * 28 + 63, "{nodes} nodes take {bytes} bytes");
     }
@@ -79,7 +79,6 @@ fn the_footprint_is_what_the_index_takes() {
 #[test]
 fn at_most_nine_tenths_of_the_places_are_taken() {
     for nodes in (0..10_000).chain([u32::MAX - 1, u32::MAX]) {
-        let nodes = if cfg!(miri) { nodes % 300 } else { nodes };
         let places = u64::from(buckets(nodes)) * 5;
         assert!(places * 9 >= u64::from(nodes) * 10 && places > 0);
     }
