@@ -1,8 +1,9 @@
 //! Lookups in the block index at full capacity, beside the standard library's map (which is `hashbrown`).
 //!
-//! `cargo bench -p kausaldb --bench index`. Both use a folded multiplication as their hash. The map holds each id in
-//! its table; the index finds a location and compares the id in the record there, as the engine does, and the map's
-//! caller reads the same record. Each figure is the median, in nanoseconds a lookup, of rounds that take turns.
+//! `cargo bench -p kausaldb --bench index`. Both use a folded multiplication as their hash. The map holds
+//! each id in its table; the index finds a location and compares the id in the record there, as the engine
+//! does, and the map's caller reads the same record. Each figure is the median, in nanoseconds a lookup, of
+//! rounds that take turns.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 
 use kausaldb::index::{BlockIndex, Hash};

@@ -7,14 +7,15 @@
 //!        | fingerprint x 5    | number x 5        | location x 5      | overflow |
 //! ```
 //!
-//! An entry lies in the home bucket of its hash or, where that was full, in the first with room on its way: so many
-//! buckets further each time, cyclically. The stride, a power of two, comes from the fingerprint; the number of
-//! buckets is odd, so any stride meets them all. (With a stride of 1 for all, full buckets clump: a table of a million
-//! entries, nine tenths full, then visits 1.8 buckets for a hit and 9.3 for a miss; with eight strides, 1.4 and 3.0.)
+//! An entry lies in the home bucket of its hash or, where that was full, in the first with room on its way:
+//! so many buckets further each time, cyclically. The stride, a power of two, comes from the fingerprint; the
+//! number of buckets is odd, so any stride meets them all. (With a stride of 1 for all, full buckets clump: a
+//! table of a million entries, nine tenths full, then visits 1.8 buckets for a hit and 9.3 for a miss; with
+//! eight strides, 1.4 and 3.0.)
 //!
-//! `overflow` counts the entries that passed this bucket because it was full and lie further on. A lookup goes on
-//! while that count is not 0; a removal takes back what its insertion counted. So nothing has to be marked as deleted,
-//! and a table that saw a million removals is as fast as a fresh one. (The counters are the idea of Meta's F14 tables.)
+//! `overflow` counts the entries that passed this bucket because it was full and lie further on. A lookup
+//! goes on while that count is not 0; a removal takes back what its insertion counted. So nothing has to be
+//! marked as deleted, and no rebuilding has to clear marks away. (The counters are the idea of Meta's F14.)
 //!
 //! The table knows no ids: equal fingerprints are for the caller to tell apart, from the record on media.
 //!
@@ -52,7 +53,8 @@ pub(super) const fn buckets(entries: u32) -> u32 {
     (entries as u64 * 2).div_ceil(9) as u32 | 1
 }
 
-/// An entry whose fingerprint is that of the hash asked for: very likely the node meant, but only its record knows.
+/// An entry whose fingerprint is that of the hash asked for: very likely the node meant, but only its record
+/// knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Candidate {
@@ -127,8 +129,8 @@ impl Bucket {
     }
 }
 
-/// The buckets that a lookup visits, home first, each with its index: it ends behind the first that nothing passed,
-/// and in any case before it comes home again.
+/// The buckets that a lookup visits, home first, each with its index: it ends behind the first that nothing
+/// passed, and in any case before it comes home again.
 #[derive(Clone)]
 struct Walk<'t> {
     buckets: &'t [Bucket],
@@ -239,7 +241,8 @@ impl<'r> Table<'r> {
         })
     }
 
-    /// Adds an entry. The caller keeps the entries fewer than the places, and gives a location that is not `NONE`.
+    /// Adds an entry. The caller keeps the entries fewer than the places, and gives a location that is not
+    /// `NONE`.
     pub(super) fn insert(&mut self, hash: Hash, entry: Candidate) {
         let (buckets, stride) = (self.buckets.len(), self.stride(hash));
         let mut at = self.home(hash);
@@ -290,8 +293,8 @@ impl<'r> Table<'r> {
         self.buckets.iter().flat_map(|bucket| bucket.entries().map(|(_, _, entry)| entry))
     }
 
-    /// What can be told without hashes: the count, the blank places, and that no counter exceeds the entries that lie
-    /// in other buckets.
+    /// What can be told without hashes: the count, the blank places, and that no counter exceeds the entries
+    /// that lie in other buckets.
     pub(super) fn check(&self) -> bool {
         let counted: u32 = self.buckets.iter().map(Bucket::count).sum();
         counted == self.entries
@@ -300,11 +303,12 @@ impl<'r> Table<'r> {
             })
     }
 
-    /// What needs the hashes: each entry has the fingerprint of its hash and is the one that a lookup finds, no number
-    /// has two, and every counter is right. An entry without a hash is passed over; the counters are then left out.
+    /// What needs the hashes: each entry has the fingerprint of its hash and is the one that a lookup finds,
+    /// no number has two, and every counter is right. An entry without a hash is passed over; the counters
+    /// are then left out.
     ///
-    /// The counters are compared by a weighted sum with a weight of 64 mixed bits for each bucket, so that faults do
-    /// not cancel out and no memory is needed. Costs a walk an entry.
+    /// The counters are compared by a weighted sum with a weight of 64 mixed bits for each bucket, so that
+    /// faults do not cancel out and no memory is needed. Costs a walk an entry.
     pub(super) fn check_hashes(&self, mut hash_of: impl FnMut(NodeNumber) -> Option<Hash>) -> bool {
         let (mut passed, mut complete) = (0_u64, true);
         for (at, bucket) in self.buckets.iter().enumerate() {

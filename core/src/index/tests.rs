@@ -350,7 +350,8 @@ fn errors_and_debug_output_say_what_counts_and_keep_the_seed() {
     });
 }
 
-/// Twelve entries at one home (bucket 0, then 1 and 2), numbers 12 and 13 used, 14 loose, 15 used, 16 and 17 listed.
+/// Twelve entries at one home (bucket 0, then 1 and 2), numbers 12 and 13 used, 14 loose, 15 used, 16 and 17
+/// listed.
 fn furnish(index: &mut BlockIndex<'_>) {
     (0..12).for_each(|value| add(index, furnished(number(value)), value));
     for value in [12, 13, 15, 16, 17] {
