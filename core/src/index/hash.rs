@@ -1,11 +1,11 @@
 //! The hash of an id, under a seed of the store's own.
 //!
-//! A folded multiplication takes two words to one: the 128-bit product's halves, xored, so that every bit of either
-//! word reaches the middle bits. Two rounds of it spread a bit of the id over the whole hash. This is the shape of
-//! Wang Yi's wyhash and of folded-multiply hashers since.
+//! A folded multiplication takes two words to one: the 128-bit product's halves, xored, so that every bit of
+//! either word reaches the middle bits. Two rounds of it spread a bit of the id over the whole hash. This is
+//! the shape of Wang Yi's wyhash and of folded-multiply hashers since.
 //!
-//! It is seeded, not cryptographic: who does not know the store's seed cannot choose ids that collide, and nothing in
-//! the store ever shows a hash. Who knows the seed can; such a store becomes slow, never wrong.
+//! It is seeded, not cryptographic: who does not know the store's seed cannot choose ids that collide, and
+//! nothing in the store ever shows a hash. Who knows the seed can; such a store becomes slow, never wrong.
 
 use crate::types::BlockId;
 
@@ -34,6 +34,11 @@ impl Hash {
     /// The result is less than `buckets`, unless that is 0.
     pub const fn home(self, buckets: u32) -> u32 {
         (((self.0 >> 32) * buckets as u64) >> 32) as u32
+    }
+
+    /// One of the first so many powers of two, or 1 if that is 0; equal for equal fingerprints.
+    pub(super) const fn stride(self, strides: u32) -> usize {
+        1 << ((self.fingerprint() as u64 * strides as u64) >> 32)
     }
 }
 

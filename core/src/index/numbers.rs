@@ -9,9 +9,9 @@
 //! | loose | 0 | yes | 0 | 0 | 0 |
 //! | fresh | 0 | no | 0 | 0 | 0 |
 //!
-//! A link is a number plus 1; 0 ends the list. Any listed number can be taken in constant time, for replay follows the
-//! numbers that the log names. Numbers that replay jumps over become *loose*: free, but in no list, until the list is
-//! rebuilt. Memory that is all zeros is an empty `Numbers`.
+//! A link is a number plus 1; 0 ends the list. Any listed number can be taken in constant time, for replay
+//! follows the numbers that the log names. Numbers that replay jumps over become *loose*: free, but in no
+//! list, until the list is rebuilt. Memory that is all zeros is an empty `Numbers`.
 
 use super::NumberError;
 use crate::types::{Direction, Location, NodeNumber};
@@ -241,11 +241,12 @@ impl<'r> Numbers<'r> {
     }
 }
 
-/// A cursor over the free numbers, in the order in which they are to be taken: the listed ones, then the fresh ones.
+/// A cursor over the free numbers, in the order in which they are to be taken: the listed ones, then the
+/// fresh ones.
 ///
-/// It changes nothing and is `Copy`: a batch can walk it once to see that its numbers suffice, and again from a copy
-/// to give them, and meets the same ones. It is good until a number is taken or released; used after that, it still
-/// names free numbers only, but may leave some out.
+/// It changes nothing and is `Copy`: a batch can walk it once to see that its numbers suffice, and again from
+/// a copy to give them, and meets the same ones. It is good until a number is taken or released; used after
+/// that, it still names free numbers only, but may leave some out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FreeNumbers {
     link: u32,
