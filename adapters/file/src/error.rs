@@ -9,7 +9,8 @@ use std::{error, fmt, io};
 pub enum FileError {
     /// There is something with this name already; nothing was changed.
     Exists,
-    /// Another process (or another part of this one) has the file open: for writing, or for reading if this was to write.
+    /// Another process (or another part of this one) has the file open: for writing, or for reading if this
+    /// was to write.
     Locked,
     /// Not a regular file: a directory, a device, a pipe.
     NotAFile,

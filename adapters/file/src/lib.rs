@@ -1,17 +1,18 @@
 //! KausalDB on std hosts: a store in one file.
 //!
-//! The file has a fixed size, every byte of which was written when it was created, so that a full disk shows itself
-//! then and not in the middle of a later write. It is locked for as long as it is open: one writer, or any number of
-//! readers. Opening takes two steps, because a store's geometry is written in the store itself:
+//! The file has a fixed size, every byte of which was written when it was created, so that a full disk shows
+//! itself then and not in the middle of a later write. It is locked for as long as it is open: one writer, or
+//! any number of readers. Opening takes two steps, because a store's geometry is written in the store itself:
 //!
-//! 1. [`OpenedFile`]: opened and locked, nothing known of the content. It has a length and raw reads: enough to look for
-//!    the geometry.
+//! 1. [`OpenedFile`]: opened and locked, nothing known of the content. It has a length and raw reads: enough
+//!    to look for the geometry.
 //! 2. One of two storages over the same file:
 //!    - [`PositionedFile`]: safe; every read is a system call.
-//!    - [`MappedFile`]: its bytes can be borrowed; `unsafe` to build, because the lock is advisory and another process
-//!      may shrink or change the file all the same.
+//!    - [`MappedFile`]: its bytes can be borrowed; `unsafe` to build, because the lock is advisory and
+//!      another process may shrink or change the file all the same.
 //!
-//! Both write by position and sync once, never through the map: dirty maps and `msync` cost more and invite torn reads.
+//! Both write by position and sync once, never through the map: dirty maps and `msync` cost more and invite
+//! torn reads.
 //!
 //! A new store file, and the same one again:
 //!
@@ -47,16 +48,17 @@
 //!
 //! # What a file promises
 //!
-//! Writes since the last `sync` survive a power cut in any subset, so a file open for writing never says that it keeps
-//! write order, whatever the geometry given says. Whether `sync` survives a power cut is up to the file system and the
-//! disk; it is one `fdatasync` (on macOS `F_FULLFSYNC`).
+//! Writes since the last `sync` survive a power cut in any subset, so a file open for writing never says that
+//! it keeps write order, whatever the geometry given says. Whether `sync` survives a power cut is up to the
+//! file system and the disk; it is one `fdatasync` (on macOS `F_FULLFSYNC`).
 //!
-//! An erase writes nothing where the geometry says [`Erased::Unknown`](kausaldb::storage::Erased::Unknown), as it does
-//! for stores that live on hosts. An image made for a board says ones or zeros, and its sectors are filled with them.
+//! An erase writes nothing where the geometry says [`Erased::Unknown`](kausaldb::storage::Erased::Unknown),
+//! as it does for stores that live on hosts. An image made for a board says ones or zeros, and its sectors
+//! are filled with them.
 //!
-//! Two limits of the promise about a full disk: file systems that copy on write (btrfs, ZFS) or compress may still need
-//! new space for a later write. And a process that dies while it creates the file leaves a shorter one, which opens as
-//! [`FileError::Truncated`].
+//! Two limits of the promise about a full disk: file systems that copy on write (btrfs, ZFS) or compress may
+//! still need new space for a later write. And a process that dies while it creates the file leaves a shorter
+//! one, which opens as [`FileError::Truncated`].
 
 mod error;
 mod mapped;

@@ -1,7 +1,8 @@
 //! The storage in a file, with all of its bytes mapped for reading.
 //!
-//! Invariant: the map shows exactly the first `capacity_bytes` bytes of the file. Everything is written by position,
-//! through the [`PositionedFile`] within; the map sees it at once, since both go through the one page cache.
+//! Invariant: the map shows exactly the first `capacity_bytes` bytes of the file. Everything is written by
+//! position, through the [`PositionedFile`] within; the map sees it at once, since both go through the one
+//! page cache.
 
 use crate::{Access, FileError, PositionedFile, Step};
 use kausaldb::storage::{Geometry, MappedStorage, Storage};
@@ -9,8 +10,8 @@ use memmap2::{Mmap, MmapOptions};
 
 /// A storage in a locked file whose bytes can be borrowed.
 ///
-/// Reading copies from the map or borrows it, without a system call. Where the disk fails under the map, the operating
-/// system ends the process (`SIGBUS`); [`PositionedFile`] returns an error instead.
+/// Reading copies from the map or borrows it, without a system call. Where the disk fails under the map, the
+/// operating system ends the process (`SIGBUS`); [`PositionedFile`] returns an error instead.
 #[derive(Debug)]
 pub struct MappedFile {
     map: Mmap,
@@ -24,8 +25,8 @@ impl MappedFile {
     /// For as long as this storage lives:
     ///
     /// - nobody makes the file shorter: reading past its end through the map ends the process;
-    /// - nobody but this storage writes to the file: bytes that are borrowed must not change. The lock keeps out
-    ///   everyone who asks for it, which a process that does not know of KausalDB never does.
+    /// - nobody but this storage writes to the file: bytes that are borrowed must not change. The lock keeps
+    ///   out everyone who asks for it, which a process that does not know of KausalDB never does.
     ///
     /// # Errors
     /// [`FileError::TooLargeToMap`], or [`FileError::Io`].
@@ -53,7 +54,8 @@ impl MappedFile {
     pub fn grow(&mut self, capacity_bytes: u64) -> Result<(), FileError> {
         let grown = self.file.extended(capacity_bytes)?;
         // SAFETY:
-        // - nobody shortens or writes the file meanwhile: promised to `new` for as long as this storage lives;
+        // - nobody shortens or writes the file meanwhile: promised to `new` for as long as this storage
+        //   lives;
         // - the map goes no further than the file: it has just been extended to this geometry.
         self.map = unsafe { map(&self.file, grown) }?;
         self.file.adopt(grown);
@@ -72,7 +74,8 @@ impl MappedFile {
 /// Maps as much of the file as the geometry says.
 ///
 /// # Safety
-/// - The file is at least as long as `geometry.capacity_bytes`, and nobody makes it shorter while the map lives.
+/// - The file is at least as long as `geometry.capacity_bytes`, and nobody makes it shorter while the map
+///   lives.
 /// - Nobody writes to the file while bytes of the map are borrowed.
 #[allow(unsafe_code)]
 unsafe fn map(file: &PositionedFile, geometry: Geometry) -> Result<Mmap, FileError> {
@@ -81,8 +84,8 @@ unsafe fn map(file: &PositionedFile, geometry: Geometry) -> Result<Mmap, FileErr
         usize::try_from(capacity_bytes).map_err(|_| FileError::TooLargeToMap { capacity_bytes })?;
     // SAFETY:
     // - long enough, and never shortened: the caller's promise;
-    // - bytes do not change while they are borrowed: others do not write, by the caller's promise, and the storage
-    //   that holds the map takes `&mut self` to write, which ends every borrow of the map.
+    // - bytes do not change while they are borrowed: others do not write, by the caller's promise, and the
+    //   storage that holds the map takes `&mut self` to write, which ends every borrow of the map.
     unsafe { MmapOptions::new().len(len).map(file.file()) }.map_err(Step::Map.failed())
 }
 

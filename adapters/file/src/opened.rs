@@ -28,8 +28,8 @@ impl OpenedFile {
     /// Opens and locks the file at `path`, which must exist. Never waits for a lock.
     ///
     /// # Errors
-    /// [`FileError::Locked`] if it is open elsewhere and one of the two is for writing, [`FileError::NotAFile`], or
-    /// [`FileError::Io`].
+    /// [`FileError::Locked`] if it is open elsewhere and one of the two is for writing,
+    /// [`FileError::NotAFile`], or [`FileError::Io`].
     pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self, FileError> {
         let path = path.as_ref();
         // Asked before the file is opened: opening a pipe would wait for its other end.
@@ -67,8 +67,8 @@ impl OpenedFile {
     /// The storage in this file. Bytes behind the capacity are left alone.
     ///
     /// # Errors
-    /// [`FileError::Geometry`] if a size is out of its bounds, [`FileError::Truncated`] if the file is shorter than
-    /// the capacity.
+    /// [`FileError::Geometry`] if a size is out of its bounds, [`FileError::Truncated`] if the file is
+    /// shorter than the capacity.
     pub fn with_geometry(self, geometry: Geometry) -> Result<PositionedFile, FileError> {
         geometry.check()?;
         let Geometry { capacity_bytes, .. } = geometry;

@@ -1,6 +1,7 @@
 //! The storage in a file, by positioned reads and writes; also what the mapped one writes through.
 //!
-//! Invariants: the file is at least as long as the capacity and every byte of that was written; the lock is held.
+//! Invariants: the file is at least as long as the capacity and every byte of that was written; the lock is
+//! held.
 
 use crate::opened::{check_span, lock};
 use crate::{Access, FileError, Step, os};
@@ -14,8 +15,8 @@ const PIECE_BYTES: usize = 1 << 20;
 
 /// A storage in a locked file, read and written by position.
 ///
-/// Safe whatever other processes do to the file: they can change what is read, not more. Reading costs a system call.
-/// Dropping it releases the lock.
+/// Safe whatever other processes do to the file: they can change what is read, not more. Reading costs a
+/// system call. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct PositionedFile {
     file: File,
@@ -62,9 +63,11 @@ impl PositionedFile {
         self.access
     }
 
-    /// Makes the storage larger, in place, and makes that survive power loss. Copies nothing; every new byte is written.
+    /// Makes the storage larger, in place, and makes that survive power loss. Copies nothing; every new byte
+    /// is written.
     ///
-    /// On error the capacity is as before. What a growth that power loss cut short left behind the capacity is dropped.
+    /// On error the capacity is as before. What a growth that power loss cut short left behind the capacity
+    /// is dropped.
     ///
     /// # Errors
     /// [`FileError::ReadOnly`], [`FileError::Shrink`], [`FileError::Geometry`], or [`FileError::Io`].

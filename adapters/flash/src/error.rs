@@ -10,7 +10,8 @@ use kausaldb::storage::GeometryError;
 pub enum FlashError<E> {
     /// The driver's own error.
     Driver(E),
-    /// The access reaches beyond the partition, or is not aligned to the write size. The driver was not asked.
+    /// The access reaches beyond the partition, or is not aligned to the write size. The driver was not
+    /// asked.
     Access {
         /// Where it starts in the partition, in bytes.
         at: u64,
@@ -65,7 +66,8 @@ impl fmt::Display for SetupError {
             Self::Geometry(error) => error.fmt(f),
             Self::Offset { offset_bytes, multiple_of } => write!(
                 f,
-                "the partition starts at {offset_bytes}, which is no multiple of the erase size, {multiple_of}"
+                "the partition starts at {offset_bytes}, which is no multiple of the erase size, \
+                 {multiple_of}"
             ),
             Self::Partition { end_bytes, flash_bytes } => {
                 write!(f, "the partition ends at {end_bytes}, the flash at {flash_bytes}")

@@ -1,7 +1,7 @@
 //! The storage in a partition, read through the driver.
 //!
-//! Invariants: the partition lies inside the flash and both of its ends are multiples of the driver's erase size; no address
-//! outside of it ever reaches the driver.
+//! Invariants: the partition lies inside the flash and both of its ends are multiples of the driver's erase
+//! size; no address outside of it ever reaches the driver.
 
 use crate::{FlashError, SetupError};
 use embedded_storage::nor_flash::NorFlash;
@@ -57,8 +57,8 @@ impl<F: NorFlash> FlashStorage<F> {
     /// A storage in this partition, whose bytes are `erased` after an erase. Touches no flash.
     ///
     /// # Errors
-    /// The partition does not lie in the flash as it should, or a size is out of its bounds. The driver is dropped then;
-    /// whoever still needs it passes `&mut` to it.
+    /// The partition does not lie in the flash as it should, or a size is out of its bounds. The driver is
+    /// dropped then; whoever still needs it passes `&mut` to it.
     pub fn new(driver: F, partition: Partition, erased: Erased) -> Result<Self, SetupError> {
         let Partition { offset_bytes, len_bytes } = partition;
         let geometry = Geometry {
@@ -133,8 +133,8 @@ impl<F: NorFlash> Storage for FlashStorage<F> {
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Self::Error> {
         let len = into.len();
         let start = self.address(at, len)?;
-        // The bytes, cut where the driver's words begin and end. All addresses stay in the partition, since words
-        // do not cross its ends; so nothing below overflows, and no cut fails.
+        // The bytes, cut where the driver's words begin and end. All addresses stay in the partition, since
+        // words do not cross its ends; so nothing below overflows, and no cut fails.
         let skip = start as usize % F::READ_SIZE;
         let head_len = if skip == 0 { 0 } else { len.min(F::READ_SIZE - skip) };
         let tail_len = (len - head_len) % F::READ_SIZE;

@@ -1,15 +1,16 @@
 //! KausalDB on NOR flash: a partition of any `embedded-storage` driver as a storage.
 //!
-//! Every chip whose driver implements [`NorFlash`](embedded_storage::nor_flash::NorFlash) works, with or without ECC: the
-//! engine writes no word twice, so nothing here asks for `MultiwriteNorFlash`. Write and erase sizes are the driver's;
-//! erase sizes below 512 bytes are grouped to sectors of at least that. Reads of any alignment work over drivers that read
-//! whole words.
+//! Every chip whose driver implements [`NorFlash`](embedded_storage::nor_flash::NorFlash) works, with or
+//! without ECC: the engine writes no word twice, so nothing here asks for `MultiwriteNorFlash`. Write and
+//! erase sizes are the driver's; erase sizes below 512 bytes are grouped to sectors of at least that. Reads
+//! of any alignment work over drivers that read whole words.
 //!
 //! - [`FlashStorage`]: reads through the driver.
 //! - [`XipStorage`]: the same flash, also visible in memory (execute in place); its bytes can be borrowed.
 //!
-//! Both take the driver, or `&mut` to it, and give it back with `close`. They hold no buffers and know nothing of what is
-//! stored: they translate addresses and check bounds, so that nothing outside of the partition is ever touched.
+//! Both take the driver, or `&mut` to it, and give it back with `close`. They hold no buffers and know
+//! nothing of what is stored: they translate addresses and check bounds, so that nothing outside of the
+//! partition is ever touched.
 //!
 //! ```
 //! use kausaldb::storage::{Erased, Storage};
@@ -29,7 +30,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A driver must do what it is told before it returns (all of `embedded-storage`'s do): `sync` has nothing to add.
+//! A driver must do what it is told before it returns (all of `embedded-storage`'s do): `sync` has nothing to
+//! add.
 #![no_std]
 
 #[cfg(test)]

@@ -190,7 +190,8 @@ impl Xip {
         assert!(offset < XIP_BYTES);
         // SAFETY:
         // - inside the allocation;
-        // - `&mut self` of the driver is reached only through `&mut` of the storage, which ends borrows of the window.
+        // - `&mut self` of the driver is reached only through `&mut` of the storage, which ends borrows of
+        //   the window.
         unsafe { self.base.wrapping_add(offset).write(byte) };
     }
 }

@@ -1,6 +1,7 @@
 //! The storage in a partition that is also visible in memory.
 //!
-//! Invariant: what the window shows changes only in calls that borrow the storage mutably, so no borrowed byte ever changes.
+//! Invariant: what the window shows changes only in calls that borrow the storage mutably, so no borrowed
+//! byte ever changes.
 
 use crate::{FlashError, FlashStorage, Partition, SetupError};
 use core::ptr;
@@ -13,8 +14,9 @@ use kausaldb::storage::{Erased, Geometry, MappedStorage, Storage};
 #[derive(Debug)]
 pub struct XipStorage<F> {
     flash: FlashStorage<F>,
-    /// Address of the partition's first byte. Not a `&'static [u8]`: that would promise that its bytes never change. Not a
-    /// pointer either: the window belongs to no object, and an address may be sent to another thread.
+    /// Address of the partition's first byte. Not a `&'static [u8]`: that would promise that its bytes never
+    /// change. Not a pointer either: the window belongs to no object, and an address may be sent to another
+    /// thread.
     window: usize,
 }
 
@@ -24,12 +26,13 @@ impl<F: NorFlash> XipStorage<F> {
     /// # Safety
     /// For as long as the storage lives:
     ///
-    /// - `window` is not zero, and the `partition.len_bytes` bytes from there on can be read at any time when the driver is
-    ///   not at work;
+    /// - `window` is not zero, and the `partition.len_bytes` bytes from there on can be read at any time when
+    ///   the driver is not at work;
     /// - they are the bytes of this partition of this driver's flash;
     /// - nobody but this storage erases or writes the partition: no second driver, no other core;
-    /// - when a write or an erase of the driver returns, also with an error, the window shows what it did: the flash is back
-    ///   in the mode in which it can be read, and no cache in front of it holds older bytes;
+    /// - when a write or an erase of the driver returns, also with an error, the window shows what it did:
+    ///   the flash is back in the mode in which it can be read, and no cache in front of it holds older
+    ///   bytes;
     /// - where memory is a Rust object (in tests), its provenance was exposed.
     ///
     /// # Errors
@@ -91,11 +94,11 @@ impl<F: NorFlash> MappedStorage for XipStorage<F> {
         let start = ptr::with_exposed_provenance(self.window);
         let len = self.flash.partition().len_bytes as usize;
         // SAFETY:
-        // - not null, readable, of this length, and no longer than an `isize` can say (the flash is at most as large as
-        //   the address space that shows it): promised to `new`;
+        // - not null, readable, of this length, and no longer than an `isize` can say (the flash is at most
+        //   as large as the address space that shows it): promised to `new`;
         // - bytes need no alignment and every value of them is valid;
-        // - nobody changes them while they are borrowed: others never do, as promised to `new`, and this storage takes
-        //   `&mut self` to write or erase, which ends the borrow.
+        // - nobody changes them while they are borrowed: others never do, as promised to `new`, and this
+        //   storage takes `&mut self` to write or erase, which ends the borrow.
         unsafe { core::slice::from_raw_parts(start, len) }
     }
 }

@@ -45,8 +45,8 @@ pub enum TornErase {
 
 /// Which of the writes since the last sync survive a power cut, on a medium that does not keep write order.
 ///
-/// They are counted in pieces of at most 512 bytes, in the order in which they were written; a piece does not cross a
-/// multiple of 512. How many there are, [`SimNor::unsynced`](crate::SimNor::unsynced) says.
+/// They are counted in pieces of at most 512 bytes, in the order in which they were written; a piece does not
+/// cross a multiple of 512. How many there are, [`SimNor::unsynced`](crate::SimNor::unsynced) says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub enum Survivors {
@@ -63,7 +63,8 @@ pub enum Survivors {
 
 /// What a power cut leaves behind. By default, the seed decides everything.
 ///
-/// On a medium that does not keep write order, only `unsynced` has a meaning: what was being written or erased is unsynced.
+/// On a medium that does not keep write order, only `unsynced` has a meaning: what was being written or
+/// erased is unsynced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Aftermath {
     /// The unit that was being written.

@@ -1,18 +1,19 @@
 //! A deterministic faulty medium, for tests of KausalDB and of firmware that uses it.
 //!
 //! [`SimNor`] is a peer of the real storages: it keeps every promise of the
-//! [`Storage`](kausaldb::storage::Storage) contract and not one more, and it checks what the engine promised in return.
+//! [`Storage`](kausaldb::storage::Storage) contract and not one more, and it checks what the engine promised
+//! in return.
 //!
-//! - A write to a unit that was written before, to a sector not erased since the medium was opened, out of bounds or
-//!   unaligned, is refused and recorded: [`SimNor::violations`].
-//! - Power is cut at any step ([`SimNor::cut_at`]): a write unit, an erase or a sync. What the cut left behind is
-//!   decided when power comes back, by the seed or by the test ([`Aftermath`]); so a test runs up to the cut once, and
-//!   tries every aftermath on a clone.
-//! - A medium that does not [keep write order](kausaldb::storage::Geometry::keeps_write_order) is a file: what was
-//!   written since the last sync survives in any subset of pieces of 512 bytes.
+//! - A write to a unit that was written before, to a sector not erased since the medium was opened, out of
+//!   bounds or unaligned, is refused and recorded: [`SimNor::violations`].
+//! - Power is cut at any step ([`SimNor::cut_at`]): a write unit, an erase or a sync. What the cut left
+//!   behind is decided when power comes back, by the seed or by the test ([`Aftermath`]); so a test runs up
+//!   to the cut once, and tries every aftermath on a clone.
+//! - A medium that does not [keep write order](kausaldb::storage::Geometry::keeps_write_order) is a file:
+//!   what was written since the last sync survives in any subset of pieces of 512 bytes.
 //!
-//! The same geometry, seed and calls give the same bytes, always. A failing test prints the medium (`{}`): one line with
-//! the seed, the cuts and their aftermaths replays it.
+//! The same geometry, seed and calls give the same bytes, always. A failing test prints the medium (`{}`):
+//! one line with the seed, the cuts and their aftermaths replays it.
 //!
 //! ```
 //! use kausaldb::storage::{Erased, Geometry, Storage};

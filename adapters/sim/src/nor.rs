@@ -1,7 +1,7 @@
 //! The medium: bytes in RAM behind the [`Storage`] trait, with every fault passed through on the way.
 //!
-//! Invariants: no byte changes but through a call that the rules allow, a power cut, or [`SimNor::image_mut`]; while power
-//! is off, nothing does.
+//! Invariants: no byte changes but through a call that the rules allow, a power cut, or
+//! [`SimNor::image_mut`]; while power is off, nothing does.
 
 use crate::fault::{Aftermath, Power, Torn, TornErase, TornWrite, Unstable};
 use crate::file::PageCache;
@@ -103,8 +103,8 @@ enum Event {
 ///
 /// A clone is a snapshot of the whole device: content, faults to come, and what the seed will decide.
 ///
-/// Borrowed bytes ([`MappedStorage`]) show one reading of unstable units, another one after each return of power; while
-/// power is off they show what was there at the cut.
+/// Borrowed bytes ([`MappedStorage`]) show one reading of unstable units, another one after each return of
+/// power; while power is off they show what was there at the cut.
 #[derive(Clone, Debug)]
 pub struct SimNor {
     geometry: Geometry,
@@ -168,7 +168,8 @@ impl SimNor {
 
     /// Cuts power when `after_steps` more steps have completed: the step after them is torn.
     ///
-    /// A step is a unit written, a sector erased, or a sync. This replaces an earlier plan; the plan ends with the cut.
+    /// A step is a unit written, a sector erased, or a sync. This replaces an earlier plan; the plan ends
+    /// with the cut.
     pub fn cut_at(&mut self, after_steps: u64) {
         self.events.push(Event::CutAt { step: self.power.steps(), after_steps });
         self.power.cut_at(Some(after_steps));

@@ -5,8 +5,8 @@ use embedded_storage::nor_flash::{
     ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash,
 };
 
-/// NOR flash in RAM behind the `embedded-storage` traits, with the strictness of flash that has ECC: accesses are aligned,
-/// and no word is written twice between two erases.
+/// NOR flash in RAM behind the `embedded-storage` traits, with the strictness of flash that has ECC: accesses
+/// are aligned, and no word is written twice between two erases.
 #[derive(Clone, Debug)]
 pub struct NorRam<const READ: usize, const WRITE: usize, const ERASE: usize> {
     bytes: Vec<u8>,

@@ -1,4 +1,5 @@
-//! The one source of chance: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+//! The one source of chance: SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+//! generators", 2014).
 
 /// A stream of numbers that its seed determines.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! What the engine promised to the storage, checked.
 //!
-//! It knows which sectors were erased since the medium was opened and which units were written since then, and nothing of
-//! the bytes.
+//! It knows which sectors were erased since the medium was opened and which units were written since then,
+//! and nothing of the bytes.
 
 use core::fmt;
 use core::ops::Range;
