@@ -300,3 +300,14 @@ fn errors_say_both_numbers_and_the_step() {
     assert!(error.to_string().starts_with("opening the file: "), "{error}");
     assert!(std::error::Error::source(&error).is_some());
 }
+
+#[test]
+fn both_storages_keep_what_they_are_given() {
+    for (seed, erased) in [(1, Erased::Unknown), (2, Erased::Ones), (3, Erased::Zeros)] {
+        let folder = Folder::new();
+        let geometry = Geometry { erased, ..GEOMETRY };
+        let mut file = PositionedFile::create(folder.store(), geometry).unwrap();
+        kausaldb_sim::check_storage(&mut file, seed, 500);
+        kausaldb_sim::check_mapped_storage(&mut mapped(file), seed, 500);
+    }
+}

@@ -42,8 +42,12 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! [`check_storage`] asks any storage to keep the same promises, for whoever writes one.
+//!
 //! [`NorRam`] is the other end of the flash adapter: a plain `embedded-storage` driver over RAM.
 
+mod conformance;
+mod error;
 mod fault;
 mod file;
 mod nor;
@@ -53,7 +57,9 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
+pub use conformance::{check_mapped_storage, check_storage};
+pub use error::{SetupError, SimError};
 pub use fault::{Aftermath, Survivors, TornErase, TornWrite};
-pub use nor::{Counts, SetupError, SimError, SimNor};
+pub use nor::{Counts, SimNor};
 pub use nor_ram::{NorRam, NorRamError};
 pub use rules::Violation;

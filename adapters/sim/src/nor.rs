@@ -3,76 +3,14 @@
 //! Invariants: no byte changes but through a call that the rules allow, a power cut, or
 //! [`SimNor::image_mut`]; while power is off, nothing does.
 
+use crate::error::{SetupError, SimError};
 use crate::fault::{Aftermath, Power, Torn, TornErase, TornWrite, Unstable};
 use crate::file::PageCache;
 use crate::random::Random;
 use crate::rules::{Rules, Violation};
 use core::fmt;
 use core::ops::Range;
-use kausaldb::storage::{Erased, Geometry, GeometryError, MappedStorage, Storage};
-
-/// Why a call failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SimError {
-    /// Power was cut in this call or before it.
-    PowerCut,
-    /// The caller broke the contract; nothing was done.
-    Violation(Violation),
-}
-
-impl fmt::Display for SimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PowerCut => f.write_str("power is cut"),
-            Self::Violation(violation) => violation.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for SimError {}
-
-/// Why there can be no such medium.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum SetupError {
-    /// The geometry is out of its bounds.
-    Geometry(GeometryError),
-    /// The capacity does not fit into this machine's RAM.
-    TooLarge {
-        /// The capacity, in bytes.
-        capacity_bytes: u64,
-    },
-    /// The image is not as long as the capacity.
-    ImageLength {
-        /// Length of the image, in bytes.
-        len: usize,
-        /// The capacity, in bytes.
-        capacity_bytes: u64,
-    },
-}
-
-impl fmt::Display for SetupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Geometry(error) => error.fmt(f),
-            Self::TooLarge { capacity_bytes } => {
-                write!(f, "{capacity_bytes} bytes do not fit into RAM")
-            }
-            Self::ImageLength { len, capacity_bytes } => {
-                write!(f, "the image has {len} bytes, the medium {capacity_bytes}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for SetupError {}
-
-impl From<GeometryError> for SetupError {
-    fn from(error: GeometryError) -> Self {
-        Self::Geometry(error)
-    }
-}
+use kausaldb::storage::{Erased, Geometry, MappedStorage, Storage};
 
 /// How much was asked of a medium since it was made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
