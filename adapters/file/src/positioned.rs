@@ -166,7 +166,8 @@ impl Storage for PositionedFile {
 /// Makes a file as long as the geometry says: writes every byte from `from` on, and syncs it with its length.
 fn extend(file: &File, from: u64, geometry: &Geometry) -> Result<(), FileError> {
     let capacity_bytes = geometry.capacity_bytes;
-    // Asks the file system whether it has files of this size at all, before any time is spent on filling one.
+    // Asks the file system whether it has files of this size at all, before any time is spent on filling one;
+    // then goes back, so that a process that dies while it fills leaves a short file and not a sparse one.
     file.set_len(capacity_bytes).map_err(Step::Prefill.failed())?;
     file.set_len(from).map_err(Step::Prefill.failed())?;
     let filler = geometry.erased.filler();

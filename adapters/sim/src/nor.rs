@@ -316,7 +316,6 @@ impl Storage for SimNor {
         let span = self.rules.sector(sector);
         let span = self.checked(span)?;
         let completed = self.power.step();
-        self.rules.mark_erased(&span, completed);
         let ordered = self.geometry.keeps_write_order;
         if !completed && ordered {
             self.torn = Some(Torn::Erase { span });
@@ -330,6 +329,7 @@ impl Storage for SimNor {
         if !completed {
             return Err(SimError::PowerCut);
         }
+        self.rules.mark_erased(&span);
         self.stabilize(&span);
         self.counts.erases += 1;
         if let Some(erases) = self.erases.get_mut(sector as usize) {

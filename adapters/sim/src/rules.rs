@@ -140,15 +140,15 @@ impl Rules {
         }
     }
 
-    /// An erase of these bytes, a sector, has completed or was cut.
-    pub(crate) fn mark_erased(&mut self, span: &Range<usize>, completed: bool) {
+    /// The erase of these bytes, a sector, has completed.
+    pub(crate) fn mark_erased(&mut self, span: &Range<usize>) {
         let unit = self.unit();
         if let Some(units) = self.written.get_mut(span.start / unit..span.end / unit) {
             units.fill(false);
         }
         let sector = span.start / self.geometry.erase_bytes as usize;
         if let Some(erased) = self.erased.get_mut(sector) {
-            *erased = completed;
+            *erased = true;
         }
     }
 
