@@ -5,6 +5,7 @@
 //!
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
+mod package;
 mod setup;
 mod steps;
 mod test;
@@ -26,6 +27,11 @@ struct Task {
 const TASKS: &[Task] = &[
     Task { name: "test", summary: "everything that must hold, cheap checks first", run: test::run },
     Task { name: "tidy", summary: "the house rules that a machine can check", run: tidy::run },
+    Task {
+        name: "package",
+        summary: "the library crates, packed together and built from their packages",
+        run: package::run,
+    },
     Task { name: "help", summary: "this list", run: help },
 ];
 
@@ -102,7 +108,7 @@ struct List;
 impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "usage: cargo task NAME")?;
-        TASKS.iter().try_for_each(|task| write!(f, "\n  {:<8}{}", task.name, task.summary))
+        TASKS.iter().try_for_each(|task| write!(f, "\n  {:<9}{}", task.name, task.summary))
     }
 }
 

@@ -6,6 +6,7 @@
 use crate::{Failure, House};
 use std::env;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -14,14 +15,14 @@ pub(crate) struct Line {
     program: &'static str,
     arguments: Vec<String>,
     variable: Option<(&'static str, &'static str)>,
-    folder: &'static str,
+    folder: PathBuf,
 }
 
 impl Line {
     /// `program` with `arguments`, which are separated by spaces.
     pub(crate) fn new(program: &'static str, arguments: &str) -> Self {
         let arguments = arguments.split_whitespace().map(String::from).collect();
-        Self { program, arguments, variable: None, folder: "" }
+        Self { program, arguments, variable: None, folder: PathBuf::new() }
     }
 
     /// `cargo` with `arguments`, which are separated by spaces.
@@ -34,9 +35,9 @@ impl Line {
         Self { variable: Some((name, value)), ..self }
     }
 
-    /// The same in `folder` of the repository: cargo looks for its configuration there.
-    pub(crate) fn within(self, folder: &'static str) -> Self {
-        Self { folder, ..self }
+    /// The same in `folder`, counted from the repository's root: cargo looks for its configuration there.
+    pub(crate) fn within(self, folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), ..self }
     }
 
     /// Runs it to its end.
@@ -46,7 +47,7 @@ impl Line {
     pub(crate) fn run(&self, house: &House) -> Result<(), Failure> {
         let mut command = Command::new(self.program);
         command.args(&self.arguments).stdin(Stdio::null());
-        command.current_dir(house.root.join(self.folder)).envs(self.variable);
+        command.current_dir(house.root.join(&self.folder)).envs(self.variable);
         inherit_no_package(&mut command);
         match command.status() {
             Ok(status) if status.success() => Ok(()),
@@ -71,8 +72,8 @@ pub(crate) fn inherit_no_package(command: &mut Command) {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.folder.is_empty() {
-            write!(f, "cd {} && ", self.folder)?;
+        if self.folder != Path::new("") {
+            write!(f, "cd {} && ", quoted(&self.folder.to_string_lossy()))?;
         }
         if let Some((name, value)) = self.variable {
             write!(f, "{name}={} ", quoted(value))?;

@@ -3,16 +3,13 @@
 //! The list below is the whole of it. It needs a network only to fetch what is missing.
 
 use crate::steps::{self, Line, Step};
-use crate::{Failure, House, setup, takes_nothing, tidy};
+use crate::{Failure, House, package, setup, takes_nothing, tidy};
 
 /// Images outside the workspace that must link: the folder, and the target for which its configuration
 /// builds.
 ///
 /// The first has no global allocator: that it links shows that the core needs none.
 const IMAGES: &[(&str, &str)] = &[("targets/cortex-m/no-alloc", "thumbv6m-none-eabi")];
-
-/// The library crates, which must pack together.
-const LIBRARIES: &str = "-p kausaldb -p kausaldb-file -p kausaldb-flash -p kausaldb-sim";
 
 /// Runs every step.
 ///
@@ -26,8 +23,8 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
 fn steps(house: &House) -> Vec<Step> {
     let mut steps = vec![
         Step::check("toolchain, targets, system packages", "cargo task test", setup::complete),
-        Step::check("tidy", "cargo task tidy", tidy::check_house),
         cargo("formatting", "fmt --all --check"),
+        Step::check("tidy", "cargo task tidy", tidy::check_house),
         cargo("dependencies as locked", "fetch --locked"),
     ];
     steps.extend(lints());
@@ -44,16 +41,12 @@ fn steps(house: &House) -> Vec<Step> {
         cargo("core for Cortex-M0", &build("thumbv6m-none-eabi", "")),
     ]);
     for (folder, target) in IMAGES.iter().filter(|(folder, _)| house.root.join(folder).is_dir()) {
-        let build = Line::cargo(&format!("build --release --target {target}"));
-        steps
-            .push(Step::line("formatting of the image", Line::cargo("fmt --check").within(folder)));
+        let format = Line::cargo("fmt --check").within(folder);
+        steps.push(Step::line("formatting of the image", format));
+        let build = Line::cargo(&format!("build --release --locked --target {target}"));
         steps.push(Step::line("image without an allocator links", build.within(folder)));
     }
-    // Offline, since the index is asked about unpublished crates otherwise.
-    steps.push(cargo(
-        "packages of the libraries",
-        &format!("package --offline --allow-dirty {LIBRARIES}"),
-    ));
+    steps.push(Step::check("packages of the libraries", "cargo task package", package::check));
     steps
 }
 
