@@ -2,7 +2,7 @@
 //!
 //! The packages are built against each other, outside this workspace, so that a file, a feature or a version
 //! that only the workspace supplies is missed. `cargo package` alone does that as well, but once for each
-//! version: it keeps what it unpacked of a package that another one needs, and builds later ones against that.
+//! version: what it unpacked of a package that another one needs, it keeps, however the package changes.
 
 use crate::steps::Line;
 use crate::{Failure, House, takes_nothing};
