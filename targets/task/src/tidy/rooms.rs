@@ -8,7 +8,7 @@ use super::source::{Token, closing, without_tests};
 use super::{Fault, Source};
 use std::ops::RangeInclusive;
 
-/// The rooms of the core in their order, as DESIGN gives it and `core/src/lib.rs` shows it.
+/// The rooms of the core in their order, which the map in `core/src/lib.rs` shows, too.
 const ROOMS: &[&str] = &[
     "types",
     "memory",
@@ -18,6 +18,7 @@ const ROOMS: &[&str] = &[
     "table",
     "index",
     "edges",
+    "state",
     "compaction",
     "engine",
     "query",
@@ -29,9 +30,10 @@ const STARTS: &[&str] = &["crate", "$crate", "super"];
 
 pub(super) fn check(source: &Source) -> Vec<Fault> {
     let inside = source.path.strip_prefix("core/src/").filter(|_| source.is_rust());
-    let Some(inside) = inside.filter(|inside| *inside != "lib.rs" && !source.is_test()) else {
-        return Vec::new();
-    };
+    let Some(inside) = inside.filter(|_| !source.is_test()) else { return Vec::new() };
+    if inside == "lib.rs" {
+        return check_map(source);
+    }
     let mut names = inside.split('/').map(|part| part.trim_end_matches(".rs"));
     let room = names.next().unwrap_or_default();
     let Some(own) = ROOMS.iter().position(|known| *known == room) else {
@@ -53,6 +55,20 @@ pub(super) fn check(source: &Source) -> Vec<Fault> {
                 faults.push(source.fault(line, what));
             }
         }
+    }
+    faults
+}
+
+/// Checks that the map of the rooms has them in their order.
+fn check_map(source: &Source) -> Vec<Fault> {
+    let (mut faults, mut last) = (Vec::new(), 0);
+    for (line, text) in (1..).zip(source.text.lines()) {
+        let entry = text.strip_prefix("//! - [`").and_then(|entry| entry.split('`').next());
+        let Some(room) = ROOMS.iter().position(|room| Some(*room) == entry) else { continue };
+        if room < last {
+            faults.push(source.fault(line, "the map has this room below one that may import it"));
+        }
+        last = room;
     }
     faults
 }

@@ -101,6 +101,13 @@ fn an_unknown_room_and_a_detour_through_the_root_are_caught() {
 }
 
 #[test]
+fn a_map_that_has_rooms_out_of_order_is_caught() {
+    let map = "//! - [`types`]: nouns\n//! - [`log`](mod@log): ring\n//! - [`Other`]: no room\n";
+    clean("core/src/lib.rs", map);
+    caught("core/src/lib.rs", &format!("{map}//! - [`format`]: bytes\n"), 5, "the map");
+}
+
+#[test]
 fn a_file_without_its_story_is_caught() {
     let opening = |text: &str| check(&[Source::new("adapters/sim/src/x.rs", text)]).len();
     assert_eq!(opening("// A remark.\n"), 1);
