@@ -115,6 +115,10 @@ impl<'r> Fold<'r> {
             let adds = changes.iter().filter(|change| change.is_add()).count() as u32;
             let quota = quota(store, old_entries + adds);
             let next = write_part(store, of, range, changes, quota)?;
+            // What was unlinked here may have been the last that mentioned the other end.
+            for change in changes.iter().filter(|change| !change.is_add()) {
+                free_if_orphan(store, change.key().number)?;
+            }
             match next {
                 Some(low) => range = KeyRange { low, high: end },
                 None => break,

@@ -34,6 +34,12 @@ fn clean_neighbour<S: Storage>(
 ) -> Result<(), ApplyError<S::Error>> {
     let Store { storage, log, state } = &mut *store;
     let node = intent.number;
+    // An edge may be folded at its other end and pending at this one: only in this node's own list would it be found.
+    // No change of a deleted node's edges comes in, so this is done before the first key is passed.
+    let own = state.pending.halves(node, direction).next().filter(|_| from == EdgeKey::MIN);
+    if let Some(half) = own {
+        return fold.fold(store, (node, direction), half.key);
+    }
     let next = List::from(&mut log.on(storage), state, (node, direction), from)?
         .next(&mut log.on(storage), state)?;
     let Some(key) = next else {

@@ -18,8 +18,6 @@ use crate::storage::Storage;
 
 /// The fresh segment takes the newest one over if that fills at most this part of it.
 const TAKE_OVER_PART: u64 = 2;
-/// What three marks and their entries take at most, in units of the alignment.
-const MARKS_UNITS: u64 = 12;
 
 /// How the fresh segment follows on what was found.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +42,8 @@ impl FreshPlan {
         retired: u32,
     ) -> Self {
         let before = living_predecessor(header, retired);
+        // A segment that the running engine opened goes on with whatever its predecessor began.
+        let continued = header.continues_batch || !header.recovery;
         if survey.is_untouched(header) {
             // The marks prove its content, and nothing came after them.
             return Self {
@@ -51,7 +51,7 @@ impl FreshPlan {
                 copy_until: survey.end,
                 again: None,
                 predecessor: header.predecessor,
-                continues_batch: header.continues_batch,
+                continues_batch: continued,
             };
         }
         let last_offset = survey.last.map_or(survey.end, |last| last.offset);
@@ -65,8 +65,7 @@ impl FreshPlan {
             _ => last_offset,
         };
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
-        let marks = MARKS_UNITS * u64::from(log.layout().align());
-        let bytes = survey.copy_bytes + again.map_or(0, |last| last.cost()) + marks;
+        let bytes = survey.copy_cost(log.layout());
         let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
         if before.is_some() && !run_from_before && bytes <= limit {
             return Self {
@@ -74,7 +73,7 @@ impl FreshPlan {
                 copy_until,
                 again: again.map(|last| last.offset),
                 predecessor: header.predecessor,
-                continues_batch: header.continues_batch,
+                continues_batch: continued,
             };
         }
         Self {

@@ -245,7 +245,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Applies every record of the chain.
     fn replay_chain(&mut self) -> Result<Replay, OpenError<S::Error>> {
-        let mut replay = Replay::default();
+        let mut replay = Replay::from_tail();
         let mut slot = self.store.log.ring.tail();
         for _ in 0..self.store.log.ring.live() {
             let Some(at) = slot else { break };

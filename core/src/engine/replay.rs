@@ -12,12 +12,16 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
+    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its segment was retired.
+    cut_off: bool,
 }
 
 /// A replay, from segment to segment. Batches count only with their end.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Replay {
     run: Option<Run>,
+    /// Whether the next record is the first at the tail.
+    at_tail: bool,
     /// Spans in which there should have been a record and was none.
     pub(super) damaged: u32,
     /// Where the newest batch or single record ended that was applied.
@@ -25,10 +29,16 @@ pub(super) struct Replay {
 }
 
 impl Replay {
+    /// A replay that starts at the tail.
+    pub(super) fn from_tail() -> Self {
+        Self { at_tail: true, ..Self::default() }
+    }
+
     /// A recovery began a new segment: what came before does not go on in it, unless its header says so.
     pub(super) fn begin_segment(&mut self, recovery: bool, continues_batch: bool) {
         if recovery && !continues_batch {
             self.run = None;
+            self.at_tail = false;
         }
     }
 
@@ -67,12 +77,14 @@ impl Replay {
         in_batch: bool,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
+        let cut_off = self.at_tail;
+        self.at_tail &= record.kind() == Kind::Index;
         match (record.kind(), in_batch) {
             // Index pages may stand inside a batch and are no part of it.
             (Kind::Index, _) => Ok(()),
             (Kind::BatchEnd, _) => self.end_run(store, record, at),
             (_, true) => {
-                let run = self.run.get_or_insert(Run { start: at, records: 0 });
+                let run = self.run.get_or_insert(Run { start: at, records: 0, cut_off });
                 run.records += 1;
                 Ok(())
             }
@@ -93,7 +105,8 @@ impl Replay {
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
         let Some(run) = self.run.take() else { return Ok(()) };
-        if (Record::BatchEnd { records: run.records }) != *end {
+        let Record::BatchEnd { records } = *end else { return Ok(()) };
+        if run.records != records && !(run.cut_off && run.records < records) {
             return Ok(());
         }
         let mut slot = run.start.slot;

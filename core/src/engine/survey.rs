@@ -2,12 +2,15 @@
 
 use super::error::{GeometryField, OpenError};
 use crate::format::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Kind, Layout, NotAHeader, Predecessor,
-    SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Kind, Layout, NotAHeader, Predecessor, SegmentHeader,
 };
 use crate::log::{Log, LogError, Step, Walk};
 use crate::storage::{Geometry, Storage};
 
+/// Marks that an opening writes.
+const MARKS: u32 = 3;
+/// Header, checks and rounding of an index page take at most this, in bytes.
+const PAGE_HEADER_BYTES: u32 = 64;
 /// Offsets at which a segment can start are multiples of the least erase size, in bytes.
 const PROBE_STEP: u64 = 512;
 
@@ -167,6 +170,8 @@ pub(super) struct Survey {
     retired_firm: u32,
     /// What it takes to copy the records but for the last: bytes, with their entries in index pages.
     pub(super) copy_bytes: u64,
+    /// How many of them that are.
+    copy_records: u32,
     /// Offset behind the last record.
     pub(super) end: u32,
 }
@@ -241,6 +246,7 @@ impl Survey {
         }
         if last.is_content() {
             self.copy_bytes += last.cost();
+            self.copy_records += 1;
         }
     }
 
@@ -268,6 +274,14 @@ impl Survey {
         let Some(prelude) = self.prelude.filter(|_| header.recovery) else { return false };
         let third_mark = self.last.is_some_and(|last| last.kind == Kind::Mark);
         self.records <= prelude || self.records == prelude + 1 && third_mark
+    }
+
+    /// What it takes to write the records into another segment, with marks and whatever the log adds, in bytes.
+    pub(super) fn copy_cost(&self, layout: &Layout) -> u64 {
+        let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
+        let pages = self.copy_records / layout.index_form().entries_max() + 2;
+        let marks = MARKS * (layout.padded(8) + layout.index_form().entry_bytes(false));
+        self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 
     /// Whether the last record is the only one that was written since the segment was fresh.

@@ -384,6 +384,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 records += 1;
             }
         }
+        if records == 0 {
+            // Making room freed the node that was to be deleted.
+            return Ok(());
+        }
         let Store { storage, log, .. } = &mut self.store;
         if in_batch {
             log.append(storage, &Record::BatchEnd { records }, true, &[])?;

@@ -157,7 +157,8 @@ impl<'r> Log<'r> {
 
     /// Offset behind the last record of the segment in `slot`, in bytes.
     pub fn end_of(&self, slot: u32) -> u32 {
-        if self.ring.head() == Some(slot) { self.at } else { self.ring.slot(slot).end() }
+        let open = self.at > 0 && self.ring.head() == Some(slot);
+        if open { self.at } else { self.ring.slot(slot).end() }
     }
 
     /// The greatest segment number that was seen; every new segment takes a greater one.
