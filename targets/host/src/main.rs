@@ -1,2 +1,5 @@
-//! placeholder
+//! The command `kausaldb`.
+
+mod extract;
+
 fn main() {}

@@ -1,0 +1,5 @@
+(decorator (identifier) @name) @reference.call
+(decorator (attribute attribute: (identifier) @name)) @reference.call
+(class_definition superclasses: (argument_list (identifier) @name)) @reference.superclass
+(class_definition
+  superclasses: (argument_list (attribute attribute: (identifier) @name))) @reference.superclass
