@@ -99,7 +99,8 @@ fn assemble(language: &Language, text: &[u8], tags: Vec<Named<'_>>) -> Extract {
         });
     }
     let implementors = implementors(&references);
-    scopes.extend(implementors.iter().map(|(&(start, end), name)| Scope::of_impl(start..end, name)));
+    scopes
+        .extend(implementors.iter().map(|(&(start, end), name)| Scope::of_impl(start..end, name)));
     let nest = nesting::Nest::new(scopes);
     nest.settle(&mut found);
     Extract {
@@ -133,7 +134,9 @@ fn reference(
     };
     let block = (named.tag.range.start, named.tag.range.end);
     let source = match implementors.get(&block) {
-        Some(implementor) if kind == EdgeKind::IMPLEMENTS => Source::Named((*implementor).to_owned()),
+        Some(implementor) if kind == EdgeKind::IMPLEMENTS => {
+            Source::Named((*implementor).to_owned())
+        }
         _ => nest.definition_around(&named.tag.name_range).map_or(Source::File, Source::Definition),
     };
     Some(Reference { kind, name: named.name.to_owned(), source })
@@ -147,7 +150,8 @@ struct Lines {
 
 impl Lines {
     fn of(text: &[u8]) -> Self {
-        let breaks = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
+        let breaks =
+            text.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1);
         Self { starts: std::iter::once(0).chain(breaks).collect(), bytes: text.len() }
     }
 
@@ -163,6 +167,10 @@ impl Lines {
 
     /// How many lines there are; a text that ends with a line break has none behind it.
     fn count(&self) -> usize {
-        if self.starts.last() == Some(&self.bytes) { self.starts.len() - 1 } else { self.starts.len() }
+        if self.starts.last() == Some(&self.bytes) {
+            self.starts.len() - 1
+        } else {
+            self.starts.len()
+        }
     }
 }

@@ -75,7 +75,8 @@ fn a_python_docstring_documents_its_method() {
 #[test]
 fn text_that_is_not_utf8_and_text_that_does_not_parse_are_read_as_far_as_they_go() {
     let language = Language::of("a.py").unwrap();
-    let found = Extractor::new().extract(language, b"# \xff\xfe\ndef f():\n  return b'\xff'\n").unwrap();
+    let found =
+        Extractor::new().extract(language, b"# \xff\xfe\ndef f():\n  return b'\xff'\n").unwrap();
     assert_eq!(names(&found), [("function", "f")]);
     let found = extract("a.rs", "fn a() {}\nfn b( { ((( \n}}}\n");
     assert!(names(&found).contains(&("function", "a")));
@@ -95,7 +96,11 @@ fn every_language_gives_definitions_and_calls() {
     ];
     for (file, text) in samples {
         let found = extract(file, text);
-        let f = found.definitions.iter().position(|d| d.name == "f").unwrap_or_else(|| panic!("{file}"));
+        let f = found
+            .definitions
+            .iter()
+            .position(|d| d.name == "f")
+            .unwrap_or_else(|| panic!("{file}"));
         assert!(calls(&found).contains(&(Source::Definition(f), "g")), "{file}: {found:?}");
     }
 }
