@@ -1,13 +1,15 @@
 //! The command line: every subcommand and flag, and nothing of what they do.
 
+use crate::error::{Failure, Outcome};
 use crate::size;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kausaldb::{BlockId, EdgeKind};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// An embedded store for small versioned documents and the typed, directed graph between them.
 #[derive(Parser, Debug)]
-#[command(name = "kausaldb", version, arg_required_else_help = true)]
+#[command(name = "kausaldb", version)]
 #[command(
     after_help = "Exit codes: 0 found or done, 1 not found, 2 wrong usage, missing input or bad line,\n\
     3 damaged, foreign, empty, truncated, locked or other-version store, 4 full."
@@ -168,12 +170,25 @@ fn parse_kind(text: &str) -> Result<EdgeKind, String> {
         .ok_or_else(|| format!("a kind is a number from 0 to 65535, or one of: {}", names()))
 }
 
-/// The arguments, or what to print and the exit code.
-pub(crate) fn parse() -> Result<Arguments, std::process::ExitCode> {
-    Arguments::try_parse().map_err(|error| {
-        let _ = error.print();
-        std::process::ExitCode::from(if error.use_stderr() { 2 } else { 0 })
-    })
+/// The arguments, or the exit code once help was printed.
+///
+/// # Errors
+/// Wrong usage, in one line.
+pub(crate) fn parse() -> Outcome<Result<Arguments, ExitCode>> {
+    match Arguments::try_parse() {
+        Ok(arguments) => Ok(Ok(arguments)),
+        Err(error) if error.use_stderr() => Err(Failure::usage(in_one_line(&error.to_string()))),
+        Err(error) => error.print().map(|()| Err(ExitCode::SUCCESS)).map_err(Failure::from),
+    }
+}
+
+/// What clap says over several lines, without the usage that `--help` has as well.
+fn in_one_line(text: &str) -> String {
+    let said = text.lines().map(str::trim);
+    let said = said.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    let words = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+    let words = words.strip_prefix("error: ").unwrap_or(&words);
+    format!("{words}; see `kausaldb --help`")
 }
 
 #[cfg(test)]
@@ -245,7 +260,11 @@ mod tests {
             "get",
         ];
         for line in lines {
-            assert!(arguments(line).unwrap_err().use_stderr(), "{line}");
+            let error = arguments(line).unwrap_err();
+            assert!(error.use_stderr(), "{line}");
+            let said = in_one_line(&error.to_string());
+            assert!(!said.contains('\n') && !said.contains("Usage"), "{said}");
+            assert!(!said.starts_with("error"), "{said}");
         }
     }
 }

@@ -129,7 +129,7 @@ pub(crate) static LANGUAGES: &[Language] = &[
         grammar: tree_sitter_go::LANGUAGE,
         tags: &[tree_sitter_go::TAGS_QUERY],
         locals: "",
-        before: "",
+        before: include_str!("queries/go_before.scm"),
         after: include_str!("queries/go_after.scm"),
         comments: C_STYLE,
     },

@@ -22,8 +22,8 @@ use std::ops::Range;
 /// Something that a file defines.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Definition {
-    /// The tag's word for what it is: function, method, class, interface, type, module, macro, constant, or
-    /// declaration (one without a body).
+    /// The tag's word for what it is: function, method, class, interface, type, module, macro, constant,
+    /// variable, or declaration (one without a body).
     pub(crate) kind: String,
     /// Its name, as it is written.
     pub(crate) name: String,

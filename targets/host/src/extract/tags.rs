@@ -71,7 +71,12 @@ impl Extractor {
 /// the wider, the documented; the earlier if all that is equal.
 fn rank(named: &Named<'_>) -> (bool, bool, usize, bool) {
     let Range { start, end } = named.tag.range;
-    (named.tag.is_definition, named.kind != "constant", end - start, named.tag.docs.is_some())
+    (
+        named.tag.is_definition,
+        !matches!(named.kind, "constant" | "variable"),
+        end - start,
+        named.tag.docs.is_some(),
+    )
 }
 
 /// Turns the tags of a file, ordered by name, into its extract.

@@ -15,7 +15,7 @@
 //!   value on one line (the library takes any bytes) is `metadata_base64` in its place, and `""` if empty;
 //! - a kind is its name, or a number from 0 to 65535, and written by name where it has one.
 //!
-//! This room knows nothing of stores: it turns lines into [`Operation`]s and blocks and edges into lines.
+//! This room knows nothing of stores: it turns lines into [`Operation`](crate::operation::Operation)s and blocks and edges into lines.
 
 mod read;
 mod write;
@@ -23,5 +23,5 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::{LineError, Lines, Operation, parse};
+pub(crate) use read::{LineError, Lines, parse};
 pub(crate) use write::{block_object, link_line, put_line};

@@ -1,8 +1,9 @@
 //! Lines in: bounded reads, strict parsing.
 
+use crate::operation::{Block, Operation};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use kausaldb::{BlockId, ContextBlock, EdgeKind, GraphEdge};
+use kausaldb::{BlockId, EdgeKind, GraphEdge};
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -12,42 +13,6 @@ use std::io::{self, BufRead, Read};
 
 /// No line is longer than this, in bytes: the largest block with every byte escaped, and room for the rest.
 pub(crate) const LINE_BYTES_MAX: u64 = 64 << 20;
-
-/// One line's meaning; it borrows from the line what needs no decoding.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Operation<'a> {
-    /// Store this block, whatever is stored under its id.
-    Put(Block<'a>),
-    /// Remove the block and all edges of this id.
-    Delete(BlockId),
-    /// Add this edge.
-    Link(GraphEdge),
-    /// Remove this edge.
-    Unlink(GraphEdge),
-}
-
-/// A block with its fields decoded.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Block<'a> {
-    pub(crate) id: BlockId,
-    pub(crate) version: u64,
-    pub(crate) source_uri: Cow<'a, str>,
-    pub(crate) metadata: Cow<'a, [u8]>,
-    pub(crate) content: Cow<'a, [u8]>,
-}
-
-impl Block<'_> {
-    /// The same block, borrowed in the form that a store takes.
-    pub(crate) fn as_block(&self) -> ContextBlock<'_> {
-        ContextBlock {
-            id: self.id,
-            version: self.version,
-            source_uri: &self.source_uri,
-            metadata: &self.metadata,
-            content: &self.content,
-        }
-    }
-}
 
 /// Why a line cannot be imported.
 #[derive(Debug)]
@@ -114,7 +79,7 @@ impl<R: BufRead> Lines<R> {
 ///
 /// # Errors
 /// The line is not exactly one operation with exactly its fields.
-pub(crate) fn parse(line: &[u8]) -> Result<Operation<'_>, LineError> {
+pub(crate) fn parse(line: &[u8]) -> Result<Operation, LineError> {
     let bad = |error: serde_json::Error| LineError::Bad(reason(&error));
     let text = str::from_utf8(line).map_err(|error| {
         LineError::Bad(format!(
@@ -157,16 +122,15 @@ enum Line<'a> {
 struct Put<'a> {
     id: Id,
     version: u64,
-    #[serde(borrow)]
-    source_uri: Cow<'a, str>,
+    source_uri: String,
     #[serde(borrow, default, deserialize_with = "present")]
     metadata: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    metadata_base64: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    content: Option<Cow<'a, str>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    content_base64: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "present")]
+    metadata_base64: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    content: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    content_base64: Option<String>,
 }
 
 /// A field that is there has a value: `null` is one for metadata, and none for the others.
@@ -174,17 +138,16 @@ fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Op
     T::deserialize(from).map(Some)
 }
 
-impl<'a> Put<'a> {
-    fn decode(self) -> Result<Block<'a>, LineError> {
+impl Put<'_> {
+    fn decode(self) -> Result<Block, LineError> {
         let metadata = match (self.metadata, self.metadata_base64) {
-            (Some(json), None) => Cow::Borrowed(json.get().as_bytes()),
+            (Some(json), None) => json.get().as_bytes().to_vec(),
             (None, Some(text)) => decode_base64("metadata_base64", &text)?,
             (None, None) => return Err(missing("metadata")),
             (Some(_), Some(_)) => return Err(twice("metadata")),
         };
         let content = match (self.content, self.content_base64) {
-            (Some(Cow::Borrowed(text)), None) => Cow::Borrowed(text.as_bytes()),
-            (Some(Cow::Owned(text)), None) => Cow::Owned(text.into_bytes()),
+            (Some(text), None) => text.into_bytes(),
             (None, Some(text)) => decode_base64("content_base64", &text)?,
             (None, None) => return Err(missing("content")),
             (Some(_), Some(_)) => return Err(twice("content")),
@@ -207,10 +170,9 @@ fn twice(field: &str) -> LineError {
     LineError::Bad(format!("has both `{field}` and `{field}_base64`; give one"))
 }
 
-fn decode_base64<'a>(field: &str, text: &str) -> Result<Cow<'a, [u8]>, LineError> {
-    let decoded = STANDARD.decode(text);
-    decoded
-        .map(Cow::Owned)
+fn decode_base64(field: &str, text: &str) -> Result<Vec<u8>, LineError> {
+    STANDARD
+        .decode(text)
         .map_err(|error| LineError::Bad(format!("`{field}` is not base64: {error}")))
 }
 

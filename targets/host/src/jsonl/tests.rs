@@ -1,5 +1,6 @@
 use super::read::LINE_BYTES_MAX;
 use super::*;
+use crate::operation::Operation;
 use kausaldb::{BlockId, ContextBlock, EdgeKind, GraphEdge};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -128,7 +129,7 @@ fn metadata_that_is_null_is_the_json_value_null() {
         r#"{{"put":{{"id":"{ID}","version":1,"source_uri":"u","metadata":null,"content":""}}}}"#
     );
     let Operation::Put(block) = parse(line.as_bytes()).unwrap() else { panic!() };
-    assert_eq!(block.metadata.as_ref(), b"null");
+    assert_eq!(block.metadata, b"null");
 }
 
 #[test]
