@@ -1,6 +1,7 @@
 //! The command `kausaldb`.
 
 mod args;
+mod commands;
 mod error;
 mod extract;
 mod graph;
@@ -9,5 +10,6 @@ mod jsonl;
 mod limits;
 mod operation;
 mod size;
+mod summary;
 
 fn main() {}

@@ -1,0 +1,8 @@
+//! The commands, each written against [`Graph`](crate::graph::Graph) and an output.
+
+pub(crate) mod export;
+pub(crate) mod import;
+pub(crate) mod progress;
+pub(crate) mod query;
+#[cfg(test)]
+mod tests;
