@@ -7,6 +7,9 @@ use kausaldb::{BlockId, EdgeKind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// The store that is used if none is named.
+pub(crate) const STORE_DEFAULT: &str = "kausal.kdb";
+
 /// An embedded store for small versioned documents and the typed, directed graph between them.
 #[derive(Parser, Debug)]
 #[command(name = "kausaldb", version)]
@@ -16,7 +19,7 @@ use std::process::ExitCode;
 )]
 pub(crate) struct Arguments {
     /// The store's file.
-    #[arg(long, global = true, value_name = "PATH", default_value = "kausal.kdb")]
+    #[arg(long, global = true, value_name = "PATH", default_value = STORE_DEFAULT)]
     pub(crate) store: PathBuf,
     /// Print JSON instead of text: one object a line.
     #[arg(long, global = true)]

@@ -4,5 +4,6 @@ pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod progress;
 pub(crate) mod query;
+pub(crate) mod report;
 #[cfg(test)]
 mod tests;

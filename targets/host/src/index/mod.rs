@@ -26,13 +26,18 @@ use crate::extract::{Extract, Extractor, Reference, Source};
 use crate::graph::{GraphMut, Order};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, BLOCK_BYTES_MAX};
 use crate::operation::{Batch, Block, Operation};
+use crate::summary::known;
 use kausaldb::{BlockId, Direction, EdgeKind, GraphEdge};
 use resolve::{Candidate, Catalog, Sort, Use};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashSet};
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 use walk::SourceFile;
+
+pub(crate) use walk::check;
 
 /// Edges of these kinds that start at a file or a definition are made, and removed, by indexing.
 const KINDS: [EdgeKind; 6] = [
@@ -59,6 +64,15 @@ pub(crate) struct Report {
     pub(crate) written: u64,
     /// Blocks and edges removed, because the tree no longer has them.
     pub(crate) removed: u64,
+}
+
+/// What indexing came to, and names worth asking for.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Done {
+    /// The figures.
+    pub(crate) report: Report,
+    /// The name of what most calls go to, and of what makes most calls; empty in a tree without calls.
+    pub(crate) examples: [String; 2],
 }
 
 /// Whoever watches.
@@ -100,7 +114,7 @@ pub(crate) fn index(
     store: &mut impl GraphMut,
     directory: &Path,
     watch: &mut impl Watch,
-) -> Outcome<Report> {
+) -> Outcome<Done> {
     let (files, skipped) = walk::files(directory)?;
     let mut run = Run {
         store,
@@ -124,10 +138,10 @@ pub(crate) fn index(
     run.watch.resolving();
     run.flush()?;
     run.remove_vanished()?;
-    run.edges(&indexed, &catalog)?;
+    let examples = run.edges(&indexed, &catalog)?;
     run.flush()?;
     run.store.sync()?;
-    Ok(run.report)
+    Ok(Done { report: run.report, examples })
 }
 
 struct Run<'a, S, W> {
@@ -289,7 +303,7 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
     }
 
     /// Makes the edges of every file and definition what they should be.
-    fn edges(&mut self, indexed: &[Indexed], catalog: &Catalog) -> Outcome {
+    fn edges(&mut self, indexed: &[Indexed], catalog: &Catalog) -> Outcome<[String; 2]> {
         let mut wanted: Vec<GraphEdge> = Vec::new();
         for (number, file) in indexed.iter().enumerate() {
             edges_of_file(number, file, catalog, &mut wanted);
@@ -297,6 +311,7 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         wanted.sort_unstable();
         wanted.dedup();
         self.report.edges = wanted.len() as u64;
+        let examples = [self.busiest(&wanted, |e| e.target)?, self.busiest(&wanted, |e| e.source)?];
         let mut rest = wanted.as_slice();
         let sources: BTreeSet<BlockId> = self.seen.iter().copied().collect();
         for source in sources {
@@ -312,7 +327,22 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
                 self.push(Operation::Unlink(edge))?;
             }
         }
-        Ok(())
+        Ok(examples)
+    }
+
+    /// The name of the definition that is most often this end of a call; of several, the one whose id is least.
+    fn busiest(&self, edges: &[GraphEdge], end: fn(&GraphEdge) -> BlockId) -> Outcome<String> {
+        let mut counts: BTreeMap<BlockId, u64> = BTreeMap::new();
+        for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::CALLS) {
+            *counts.entry(end(edge)).or_insert(0) += 1;
+        }
+        let own = counts.into_iter().filter(|(id, _)| self.seen.contains(id));
+        let Some((id, _)) = own.max_by_key(|&(id, count)| (count, Reverse(id))) else {
+            return Ok(String::new());
+        };
+        let block = self.store.find(&id)?;
+        let name = block.and_then(|block| known(block.metadata()).name.map(Cow::into_owned));
+        Ok(name.unwrap_or_default())
     }
 }
 

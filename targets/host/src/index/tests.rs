@@ -33,7 +33,7 @@ fn write(root: &TempDir, name: &str, text: &str) {
 
 fn run(store: &mut Memory, root: &TempDir) -> Report {
     store.written.clear();
-    index(store, root.path(), &mut Watcher::default()).unwrap()
+    index(store, root.path(), &mut Watcher::default()).unwrap().report
 }
 
 fn edge(source: &str, kind: EdgeKind, target: &str) -> GraphEdge {
@@ -139,7 +139,7 @@ fn what_vanished_is_removed_and_what_others_put_stays() {
 fn a_file_larger_than_a_block_is_named_and_skipped() {
     let root = tree(&[MAIN, ("big.py", &"#".repeat(BLOCK_BYTES_MAX + 1))]);
     let mut watcher = Watcher::default();
-    let report = index(&mut Memory::default(), root.path(), &mut watcher).unwrap();
+    let report = index(&mut Memory::default(), root.path(), &mut watcher).unwrap().report;
     assert_eq!((report.files, report.skipped), (1, 1));
     assert!(watcher.skipped[0].contains("big.py"), "{:?}", watcher.skipped);
 }

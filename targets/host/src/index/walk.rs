@@ -22,20 +22,7 @@ pub(super) struct SourceFile {
 /// # Errors
 /// The directory is missing or cannot be read.
 pub(super) fn files(directory: &Path) -> Outcome<(Vec<SourceFile>, Vec<String>)> {
-    let show = directory.display();
-    match std::fs::metadata(directory) {
-        Ok(metadata) if metadata.is_dir() => {}
-        Ok(_) => {
-            return Err(Failure::usage(format_args!(
-                "{show} is not a directory; name the root of a source tree"
-            )));
-        }
-        Err(error) => {
-            return Err(Failure::usage(format_args!(
-                "{show}: {error}; name the root of a source tree"
-            )));
-        }
-    }
+    check(directory)?;
     let (mut files, mut skipped) = (Vec::new(), Vec::new());
     let walk = WalkBuilder::new(directory).require_git(false).git_global(false).build();
     for entry in walk {
@@ -63,6 +50,20 @@ pub(super) fn files(directory: &Path) -> Outcome<(Vec<SourceFile>, Vec<String>)>
     files.sort_by(|a, b| a.uri.cmp(&b.uri));
     skipped.sort();
     Ok((files, skipped))
+}
+
+/// Whether there is a directory to index.
+///
+/// # Errors
+/// It is missing, or something else.
+pub(crate) fn check(directory: &Path) -> Outcome {
+    let reason = match std::fs::metadata(directory) {
+        Ok(metadata) if metadata.is_dir() => return Ok(()),
+        Ok(_) => "is not a directory".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let show = directory.display();
+    Err(Failure::usage(format_args!("{show}: {reason}; name the root of a source tree")))
 }
 
 #[cfg(test)]
