@@ -8,11 +8,24 @@
 //! - [`types`]: ids, blocks, edges, sequences
 //! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
 //! - [`storage`]: the [`Storage`] trait and its contract under power loss
+//! - [`format`](mod@format): bytes on media: records, segment headers, index pages, checksums
+//! - [`log`]: the ring of segments: append, seal, walk
+//! - [`index`]: id to node number, and columns by node number
+//! - [`edges`]: edge changes that are pending, pages of long lists, merging
+//! - [`state`]: what the log means; the one door through which it changes
+//! - [`compaction`]: pacing, moving the tail, folding edges, cleaning up after deletions
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
 extern crate std;
 
+pub mod compaction;
+pub mod edges;
+pub mod format;
+pub mod index;
+pub mod log;
+pub mod memory;
+pub mod state;
 pub mod storage;
 pub mod types;
 

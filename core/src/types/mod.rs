@@ -6,10 +6,14 @@
 mod block;
 mod edge;
 mod id;
+mod key;
+mod place;
 
 pub use block::{BlockRef, ContextBlock};
 pub use edge::{Direction, EdgeKind, GraphEdge};
 pub use id::{BlockId, ParseIdError, StoreId};
+pub use key::{EdgeKey, KeyRange};
+pub use place::{Location, NodeNumber};
 
 /// Where in the log a batch ended: a position counted along the log since format, in bytes.
 ///

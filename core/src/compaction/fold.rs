@@ -1,0 +1,250 @@
+//! Folding: writing a node's list anew, with the changes that are pending for it.
+
+use crate::edges::KeyChange;
+use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, entry_bytes};
+use crate::log::{Log, LogError, ReadLog};
+use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::state::{Adjacency, ApplyError, List, State, Store};
+use crate::storage::Storage;
+use crate::types::{Direction, EdgeKey, KeyRange, NodeNumber};
+
+/// An adjacency record takes at most this part of a segment.
+const RECORD_PART: u32 = 8;
+
+/// The most entries of an adjacency record before the list is cut into pages.
+pub const fn adjacency_entries_max(layout: &Layout) -> u32 {
+    let part = layout.segment_bytes() / RECORD_PART;
+    let bytes = if part < CHUNK_BYTES { part } else { CHUNK_BYTES };
+    bytes / ENTRY_BYTES
+}
+
+/// Memory for folding: room to sort the pending changes of one list.
+pub struct Fold<'r> {
+    changes: &'r mut [KeyChange],
+}
+
+/// The old list and the sorted changes, merged one key at a time. Where both speak of a key, the change decides.
+struct Merged<'c> {
+    list: List,
+    old: Option<EdgeKey>,
+    changes: &'c [KeyChange],
+    high: Option<EdgeKey>,
+}
+
+impl<'c> Merged<'c> {
+    fn start<S: Storage>(
+        store: &mut Store<'_, S>,
+        of: (NodeNumber, Direction),
+        range: KeyRange,
+        changes: &'c [KeyChange],
+    ) -> Result<Self, LogError<S::Error>> {
+        let Store { storage, log, state } = store;
+        let mut list = List::from(&mut log.on(storage), state, of, range.low)?;
+        let old = list.next(&mut log.on(storage), state)?;
+        Ok(Self { list, old, changes, high: range.high })
+    }
+
+    /// The next edge, those at deleted nodes left out.
+    fn next<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+    ) -> Result<Option<EdgeKey>, LogError<S::Error>> {
+        let Store { storage, log, state } = store;
+        loop {
+            let old = self.old.filter(|key| self.high.is_none_or(|high| *key < high));
+            let change = self.changes.first().copied();
+            let (key, there) = match (old, change) {
+                (None, None) => return Ok(None),
+                (Some(key), None) => (key, true),
+                (old, Some(change)) => match old.filter(|key| *key < change.key()) {
+                    Some(key) => (key, true),
+                    None => (change.key(), change.is_add()),
+                },
+            };
+            if old == Some(key) {
+                self.old = self.list.next(&mut log.on(storage), state)?;
+            }
+            if change.is_some_and(|change| change.key() == key) {
+                self.changes = self.changes.get(1..).unwrap_or_default();
+            }
+            if there && !state.intents.contains(key.number) {
+                return Ok(Some(key));
+            }
+        }
+    }
+}
+
+impl<'r> Fold<'r> {
+    /// What [`new`](Self::new) takes of the region.
+    pub const fn footprint(before: Footprint, pending_edges: u32) -> Footprint {
+        before.slice::<KeyChange>(pending_edges as usize)
+    }
+
+    /// Memory for folding with so many pending edges.
+    ///
+    /// # Errors
+    /// The region is too small.
+    pub fn new(
+        memory: &mut StorageCoordinator<'r>,
+        pending_edges: u32,
+    ) -> Result<Self, RegionTooSmall> {
+        Ok(Self { changes: memory.slice_of(pending_edges as usize)? })
+    }
+
+    /// Folds what is pending for the part of the list that `key` lies in: the whole list, or one page of it (and the
+    /// pages that fit beside it in half a record). Frees the node if nothing is left of it.
+    ///
+    /// Reads that part twice and writes it once, in one record or, where it grew too long, in several.
+    ///
+    /// # Errors
+    /// The log could not be read or written.
+    pub fn fold<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        of: (NodeNumber, Direction),
+        key: EdgeKey,
+    ) -> Result<(), ApplyError<S::Error>> {
+        // What is read while a record is being written must be on media.
+        store.log.flush(&mut store.storage)?;
+        let (mut range, old_entries) =
+            part_of(&mut store.log, &mut store.storage, &store.state, of, key)?;
+        let end = range.high;
+        // Each turn writes a record and so moves `range.low` on; a list has no more records than entries.
+        loop {
+            let changes = self.gather(&store.state, of, range);
+            let adds = changes.iter().filter(|change| change.is_add()).count() as u32;
+            let quota = quota(store, old_entries + adds);
+            let next = write_part(store, of, range, changes, quota)?;
+            match next {
+                Some(low) => range = KeyRange { low, high: end },
+                None => break,
+            }
+        }
+        free_if_orphan(store, of.0)
+    }
+
+    /// The changes that are pending for this part of the list, sorted by key.
+    fn gather(
+        &mut self,
+        state: &State<'_>,
+        of: (NodeNumber, Direction),
+        range: KeyRange,
+    ) -> &[KeyChange] {
+        let halves = state.pending.halves(of.0, of.1).filter(|half| range.contains(half.key));
+        let mut count = 0;
+        for (place, half) in self.changes.iter_mut().zip(halves) {
+            *place = half.into();
+            count += 1;
+        }
+        let changes = self.changes.get_mut(..count).unwrap_or_default();
+        changes.sort_unstable_by_key(|change| change.key());
+        changes
+    }
+}
+
+/// How many entries each record gets, so that all get about as many.
+fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
+    let max = adjacency_entries_max(store.log.layout());
+    // A list that becomes one of pages takes two places, and each further page one. Where they are lacking,
+    // the record becomes longer than it should be; new links are refused then, so that it stays bounded.
+    let pages = entries.div_ceil(max).min(store.state.hubs.free().saturating_sub(1)).max(1);
+    entries.div_ceil(pages).max(1)
+}
+
+/// The part of a list that is written anew for a key, and how many entries its records have.
+fn part_of<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    state: &State<'_>,
+    of: (NodeNumber, Direction),
+    key: EdgeKey,
+) -> Result<(KeyRange, u32), LogError<S::Error>> {
+    let Adjacency::Pages(chain) = state.adjacency(of.0, of.1) else {
+        let list = List::from(&mut log.on(storage), state, of, EdgeKey::MIN)?;
+        return Ok((KeyRange::ALL, list.record_entries()));
+    };
+    let half_full = adjacency_entries_max(log.layout()) / 2;
+    let (mut range, _) =
+        state.hubs.page_of(chain, key).unwrap_or((KeyRange::ALL, Default::default()));
+    let mut entries = List::from(&mut log.on(storage), state, of, range.low)?.record_entries();
+    // Neighbouring pages that shrank are taken in, on the right and then on the left, so that a hub whose edges go
+    // becomes an ordinary node again.
+    for _ in 0..state.hubs.len() {
+        let Some(high) = range.high else { break };
+        let Some((next, _)) = state.hubs.page_of(chain, high) else { break };
+        let more = List::from(&mut log.on(storage), state, of, high)?.record_entries();
+        if entries + more > half_full {
+            break;
+        }
+        entries += more;
+        range.high = next.high;
+    }
+    for _ in 0..state.hubs.len() {
+        let before = state.hubs.pages(chain).find(|(page, _)| page.high == Some(range.low));
+        let Some((before, _)) = before else { break };
+        let more = List::from(&mut log.on(storage), state, of, before.low)?.record_entries();
+        if entries + more > half_full {
+            break;
+        }
+        entries += more;
+        range.low = before.low;
+    }
+    Ok((range, entries))
+}
+
+/// Writes one record with at most `quota` entries from `range.low` on, and returns the first key that is left.
+fn write_part<S: Storage>(
+    store: &mut Store<'_, S>,
+    of: (NodeNumber, Direction),
+    range: KeyRange,
+    changes: &[KeyChange],
+    quota: u32,
+) -> Result<Option<EdgeKey>, ApplyError<S::Error>> {
+    let mut merged = Merged::start(store, of, range, changes)?;
+    let mut entries = 0;
+    let mut left = None;
+    // Ends with the list: every turn takes one key.
+    while let Some(key) = merged.next(store)? {
+        if entries == quota {
+            left = Some(key);
+            break;
+        }
+        entries += 1;
+    }
+    let high = left.or(range.high);
+    let whole = range.low == EdgeKey::MIN && high.is_none();
+    let written = KeyRange { low: range.low, high };
+    let record = Record::Adjacency {
+        number: of.0,
+        direction: of.1,
+        entries,
+        range: (!whole).then_some(written),
+    };
+    // Opens the next segment now if need be, so that everything that is read below is on media.
+    store.log.begin(&mut store.storage, &record, false)?;
+    let mut merged = Merged::start(store, of, range, changes)?;
+    for _ in 0..entries {
+        let Some(key) = merged.next(store)? else { break };
+        store.log.body(&mut store.storage, &entry_bytes(key))?;
+    }
+    let appended = store.log.end(&mut store.storage, &record, false)?;
+    store.log.flush(&mut store.storage)?;
+    store.state.apply(&mut store.storage, &mut store.log, &record, appended.location)?;
+    Ok(left)
+}
+
+/// A node that has neither a block nor an edge is nobody's: its number becomes free.
+fn free_if_orphan<S: Storage>(
+    store: &mut Store<'_, S>,
+    node: NodeNumber,
+) -> Result<(), ApplyError<S::Error>> {
+    let home = store.state.index.home(node);
+    if home.is_none() || !store.state.is_bare(node) {
+        return Ok(());
+    }
+    let header = store.log.on(&mut store.storage).known_header(home)?;
+    if let Record::Node { number, id } = header.record {
+        store.record(&Record::Tombstone { number, id }, &[])?;
+    }
+    Ok(())
+}

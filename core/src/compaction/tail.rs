@@ -1,0 +1,151 @@
+//! Moving the tail: the oldest segment's live records are appended again at the head, and then it is retired.
+
+use super::Fold;
+use crate::format::{EdgeChange, Header, Place, Record};
+use crate::log::{ReadLog, Step, Walk};
+use crate::state::{Adjacency, ApplyError, Store};
+use crate::storage::Storage;
+use crate::types::{Direction, EdgeKey, Location, NodeNumber};
+
+/// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead then, and passes free.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TailCursor {
+    /// Offset in the segment; 0 before its first record.
+    offset: u32,
+}
+
+/// What one step did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TailStep {
+    /// A record was dead, or the bytes are none.
+    Passed,
+    /// A record of that many bytes was live, and lies at the head now.
+    Moved {
+        /// Its length in bytes.
+        bytes: u64,
+    },
+    /// The segment holds nothing that is needed any more; its slot is free.
+    Retired,
+    /// There is no segment but the open one.
+    Nothing,
+}
+
+impl TailCursor {
+    /// Moves one record, or retires the segment behind its last one.
+    ///
+    /// # Errors
+    /// The log could not be read or written.
+    pub fn step<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        fold: &mut Fold<'_>,
+    ) -> Result<TailStep, ApplyError<S::Error>> {
+        let Some(slot) = store.log.ring.tail().filter(|_| store.log.ring.live() > 1) else {
+            return Ok(TailStep::Nothing);
+        };
+        let from = self.offset.max(store.log.layout().first_offset());
+        let end = store.log.ring.slot(slot).end();
+        let mut walk = Walk::new(slot, from, end);
+        match walk.next(&mut store.log.on(&mut store.storage))? {
+            Step::End => {
+                retire(store, slot)?;
+                self.offset = 0;
+                Ok(TailStep::Retired)
+            }
+            Step::Invalid { offset } => {
+                self.offset = offset + store.log.layout().align();
+                Ok(TailStep::Passed)
+            }
+            Step::Record { header, offset, bytes } => {
+                self.offset = offset + bytes;
+                let at = Place { slot, offset };
+                let location = store.log.layout().location(slot, offset);
+                if !store.state.is_live(&header.record, location) {
+                    return Ok(TailStep::Passed);
+                }
+                move_record(store, fold, &header, at, location)?;
+                Ok(TailStep::Moved { bytes: u64::from(bytes) })
+            }
+        }
+    }
+}
+
+fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyError<S::Error>> {
+    // A record counts as superseded only by a durable one.
+    store.log.sync(&mut store.storage)?;
+    let segment = store.log.ring.slot(slot).number();
+    store.record(&Record::Retire { segment, slot }, &[])?;
+    store.log.sync(&mut store.storage)?;
+    store.log.ring.pop_tail();
+    store.log.ring.add_free(slot);
+    store.log.retired = segment;
+    Ok(())
+}
+
+fn move_record<S: Storage>(
+    store: &mut Store<'_, S>,
+    fold: &mut Fold<'_>,
+    header: &Header,
+    at: Place,
+    location: Location,
+) -> Result<(), ApplyError<S::Error>> {
+    match &header.record {
+        Record::Edge(change) => fold_change(store, fold, change, location),
+        Record::Adjacency { number, direction, range, .. } => {
+            let low = range.map_or(EdgeKey::MIN, |range| range.low);
+            fold_page(store, fold, (*number, *direction), low, location)
+        }
+        record => {
+            let appended = store.log.copy(&mut store.storage, at, header, false)?;
+            store.state.apply(&mut store.storage, &mut store.log, record, appended.location)
+        }
+    }
+}
+
+/// Folds both ends of a change that are not folded yet.
+fn fold_change<S: Storage>(
+    store: &mut Store<'_, S>,
+    fold: &mut Fold<'_>,
+    change: &EdgeChange,
+    location: Location,
+) -> Result<(), ApplyError<S::Error>> {
+    let ends = [
+        (change.source, Direction::Out, change.target),
+        (change.target, Direction::In, change.source),
+    ];
+    for (node, direction, other) in ends {
+        let key = EdgeKey { kind: change.kind.0, number: other };
+        let mut halves = store.state.pending.halves(node, direction);
+        let unfolded = halves.any(|half| half.key == key && half.location == location);
+        drop(halves);
+        if unfolded {
+            fold.fold(store, (node, direction), key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes the list, or the part of it that this record covers, anew. After an interrupted split a record may cover
+/// several parts: each is written.
+fn fold_page<S: Storage>(
+    store: &mut Store<'_, S>,
+    fold: &mut Fold<'_>,
+    of: (NodeNumber, Direction),
+    low: EdgeKey,
+    location: Location,
+) -> Result<(), ApplyError<S::Error>> {
+    let mut key = low;
+    for _ in 0..=store.state.hubs.len() {
+        let Adjacency::Pages(chain) = store.state.adjacency(of.0, of.1) else {
+            if store.state.adjacency(of.0, of.1) == Adjacency::Record(location) {
+                fold.fold(store, of, key)?;
+            }
+            return Ok(());
+        };
+        let page = store.state.hubs.pages(chain).find(|(_, at)| *at == location);
+        let Some((range, _)) = page else { return Ok(()) };
+        key = range.low;
+        fold.fold(store, of, key)?;
+    }
+    Ok(())
+}

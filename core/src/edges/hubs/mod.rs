@@ -1,0 +1,426 @@
+//! Where the pages of long adjacency lists lie.
+//!
+//! A list that exceeds one adjacency record is cut into pages, each a record with a stretch of the keys. A
+//! chain names them, in key order; it covers every key, without gap or overlap, however the records came to
+//! be:
+//!
+//! ```text
+//! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u8 | serial u8
+//! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end         each covers the keys up to the next
+//! handle  0 u1 | serial u8 | link u23                              below 2^31: it lies among locations
+//! ```
+//!
+//! A record that lies later in the log covers what lay there before, whole or in part: half of an older page
+//! may still count, or both its ends. A page is dead, and said to be, when nothing of it counts any more.
+//!
+//! The first page of a chain starts at the least key and stays in its slot, so that the handle does. The
+//! serial number of the chain is in both: a handle to a chain that is gone is refused, unless the 256th chain
+//! after it begins in the same slot.
+//!
+//! Invariants, which [`HubPages::check`] walks: a chain starts at the least key and ascends; each page in use
+//! lies in one chain; pages of a chain with the same location all know that it is shared.
+
+mod check;
+#[cfg(test)]
+mod tests;
+
+use super::slots::{Link, Slot, Slots};
+use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::types::{EdgeKey, KeyRange, Location, NodeNumber};
+use core::fmt;
+use core::mem::replace;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+pub use check::HubFault;
+
+/// Names the pages of one node's list in one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HubChain(u32);
+
+/// Bits of a handle that are a link; eight above it are a serial number, and one is left to the engine.
+const LINK_BITS: u32 = 23;
+
+impl HubChain {
+    fn new(link: Link, serial: u8) -> Self {
+        Self((u32::from(serial) << LINK_BITS) | link.get())
+    }
+
+    /// The handle that [`get`](Self::get) took apart; any other number is refused wherever it is used.
+    pub const fn from_raw(raw: u32) -> Self {
+        Self(raw)
+    }
+
+    /// The handle as a number below 2^31, and not 0.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    const fn link(self) -> Link {
+        Link::new(self.0 & ((1 << LINK_BITS) - 1))
+    }
+}
+
+/// Why the pages of a list could not be changed. Nothing was.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum HubError {
+    /// More pages than there are places.
+    Full {
+        /// How many pages would have to fit.
+        needed: u32,
+        /// How many fit.
+        capacity: u32,
+    },
+    /// The handle names no chain: it is gone, or never was.
+    NoChain,
+    /// The range holds no key.
+    EmptyRange,
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { needed, capacity } => {
+                write!(f, "{needed} pages of adjacency lists, where {capacity} fit")
+            }
+            Self::NoChain => f.write_str("the handle names no list of pages"),
+            Self::EmptyRange => f.write_str("a page has to cover some key"),
+        }
+    }
+}
+
+impl core::error::Error for HubError {}
+
+/// Flags of a page: in use; the first of its chain; its record may be that of another page of the chain, too.
+const IN_USE: u8 = 1;
+const FIRST: u8 = 2;
+const SHARED: u8 = 4;
+
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+struct Page {
+    /// In the chain, or in the free list.
+    next: Link,
+    location: Location,
+    number: NodeNumber,
+    kind: u16,
+    flags: u8,
+    /// The chain's, in its first page.
+    serial: u8,
+}
+
+const _: () = assert!(size_of::<Page>() == 16);
+
+impl Slot for Page {
+    const FREE: Self = Self {
+        next: Link::NONE,
+        location: Location::NONE,
+        number: NodeNumber::new(0),
+        kind: 0,
+        flags: 0,
+        serial: 0,
+    };
+
+    fn next(&self) -> Link {
+        self.next
+    }
+
+    fn next_mut(&mut self) -> &mut Link {
+        &mut self.next
+    }
+}
+
+impl Page {
+    fn new(low: EdgeKey, location: Location, flags: u8) -> Self {
+        let EdgeKey { kind, number } = low;
+        Self { location, number, kind, flags: IN_USE | flags, ..Self::FREE }
+    }
+
+    fn low(&self) -> EdgeKey {
+        EdgeKey { kind: self.kind, number: self.number }
+    }
+
+    fn set_low(&mut self, low: EdgeKey) {
+        (self.kind, self.number) = (low.kind, low.number);
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+/// What a page about to be placed meets in its chain.
+struct Survey {
+    /// The last page that starts at or before the range.
+    before: Link,
+    /// Whether it starts where the range does, and so makes way.
+    starts_at_low: bool,
+    /// The last page that starts before the end of the range.
+    last: Link,
+    /// How many start behind the start of the range, and before its end.
+    inside: u32,
+    /// The range's end, if the last page goes on behind it.
+    remainder: Option<EdgeKey>,
+}
+
+impl Survey {
+    /// Pages that have to be made: the placed one, and the remainder of a page that is cut in the middle.
+    fn made(&self) -> u32 {
+        u32::from(!self.starts_at_low) + u32::from(self.remainder.is_some() && self.inside == 0)
+    }
+
+    /// Pages that go: all inside, but for the last of them if it moves up to be the remainder.
+    fn removed(&self) -> u32 {
+        self.inside - u32::from(self.remainder.is_some() && self.inside > 0)
+    }
+}
+
+/// A pool of the pages of long adjacency lists. See the [room](crate::edges).
+#[derive(Debug)]
+pub struct HubPages<'r> {
+    pages: Slots<'r, Page>,
+    /// Of the last chain that was begun.
+    serial: u8,
+}
+
+impl<'r> HubPages<'r> {
+    /// The most pages that a pool can have.
+    pub const PAGES_MAX: u32 = (1 << LINK_BITS) - 1;
+
+    /// As many slots as pages, or more than any memory has.
+    const fn slots(capacity: u32) -> usize {
+        if capacity > Self::PAGES_MAX { usize::MAX } else { capacity as usize }
+    }
+
+    /// Adds what a pool of this capacity takes: 16 bytes a page. Above [`PAGES_MAX`](Self::PAGES_MAX), no
+    /// region is large enough.
+    pub const fn footprint(before: Footprint, capacity: u32) -> Footprint {
+        before.slice::<Page>(Self::slots(capacity))
+    }
+
+    /// An empty pool with places for `capacity` pages.
+    ///
+    /// # Errors
+    /// The region has less than the [`footprint`](Self::footprint) left.
+    pub fn new(memory: &mut StorageCoordinator<'r>, capacity: u32) -> Result<Self, RegionTooSmall> {
+        Ok(Self { pages: Slots::new(memory, Self::slots(capacity))?, serial: 0 })
+    }
+
+    /// How many pages fit.
+    pub fn capacity(&self) -> u32 {
+        self.pages.capacity()
+    }
+
+    /// How many pages there are, in all chains. A record that is covered in its middle counts as two.
+    pub fn len(&self) -> u32 {
+        self.pages.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many places are left.
+    pub fn free(&self) -> u32 {
+        self.capacity() - self.len()
+    }
+
+    /// The most pages that there ever were at once.
+    pub fn high_water(&self) -> u32 {
+        self.pages.high_water()
+    }
+
+    /// Forgets every chain. O(capacity).
+    pub fn clear(&mut self) {
+        self.pages.clear();
+    }
+
+    /// Begins a chain with one page, which covers every key. O(1).
+    ///
+    /// [`Location::NONE`] is a page without a record, for a list whose first pages are yet to come: it shows
+    /// up as any other does, but is never reported dead.
+    ///
+    /// # Errors
+    /// [`HubError::Full`].
+    pub fn begin(&mut self, location: Location) -> Result<HubChain, HubError> {
+        let serial = self.serial.wrapping_add(1);
+        let page = Page { serial, ..Page::new(EdgeKey::MIN, location, FIRST) };
+        let full = self.full(1);
+        let link = self.pages.take(page).ok_or(full)?;
+        self.serial = serial;
+        Ok(HubChain::new(link, serial))
+    }
+
+    /// A page record that covers `range` lies at `location`, later in the log than all others of the chain:
+    /// it covers what they had there. Hands `dead` the location of each record of which nothing counts any
+    /// more, once. To place the newest record again changes nothing; no other page may lie at its location.
+    ///
+    /// O(pages of the chain), and as much again for each record that was cut in parts and loses one.
+    ///
+    /// # Errors
+    /// [`HubError::Full`], [`HubError::NoChain`], [`HubError::EmptyRange`]; nothing has changed.
+    pub fn place(
+        &mut self,
+        chain: HubChain,
+        range: KeyRange,
+        location: Location,
+        mut dead: impl FnMut(Location),
+    ) -> Result<(), HubError> {
+        let first = self.first(chain).ok_or(HubError::NoChain)?;
+        if range.high.is_some_and(|high| high <= range.low) {
+            return Err(HubError::EmptyRange);
+        }
+        let survey = self.survey(first, range).ok_or(HubError::NoChain)?;
+        if survey.made() > self.free() + survey.removed() {
+            return Err(self.full(survey.made() - survey.removed()));
+        }
+
+        if let Some(high) = survey.remainder {
+            self.leave_remainder(&survey, high);
+        }
+        for _ in 0..survey.removed() {
+            if let Some(page) = self.remove_after(survey.before) {
+                self.bury(first, page, location, &mut dead);
+            }
+        }
+        if survey.starts_at_low {
+            if let Some(page) = self.pages.get_mut(survey.before) {
+                let flags = page.flags & !SHARED;
+                let covered = replace(page, Page { location, flags, ..*page });
+                self.bury(first, covered, location, &mut dead);
+            }
+        } else {
+            self.insert_after(survey.before, Page::new(range.low, location, 0));
+        }
+        Ok(())
+    }
+
+    /// The page that holds this key, if it exists: what it covers, and where it lies. `None` if there is no
+    /// such chain. O(pages of the chain).
+    pub fn page_of(&self, chain: HubChain, key: EdgeKey) -> Option<(KeyRange, Location)> {
+        self.pages(chain).take_while(|(range, _)| range.low <= key).last()
+    }
+
+    /// The pages of a chain in key order, which cover every key; nothing if there is no such chain. A record
+    /// that was covered in its middle shows up more than once. O(1) each.
+    pub fn pages(&self, chain: HubChain) -> impl Iterator<Item = (KeyRange, Location)> {
+        self.walk(self.first(chain).unwrap_or(Link::NONE)).map(|page| {
+            let high = self.pages.get(page.next).map(Page::low);
+            (KeyRange { low: page.low(), high }, page.location)
+        })
+    }
+
+    /// If one page is left, which covers every key, ends the chain and returns where that page lies. O(1).
+    pub fn collapse(&mut self, chain: HubChain) -> Option<Location> {
+        let first = self.first(chain)?;
+        let page = self.pages.get(first).filter(|page| page.next.is_none())?;
+        let location = page.location;
+        self.pages.give_back(first);
+        Some(location)
+    }
+
+    /// Ends the chain, and hands `dead` the location of each of its records, once. Nothing if there is no
+    /// such chain. O(pages of the chain), and as much again for each record that was cut in parts.
+    pub fn drop_chain(&mut self, chain: HubChain, mut dead: impl FnMut(Location)) {
+        let Some(first) = self.first(chain) else { return };
+        for _ in 0..self.len() {
+            let Some(page) = self.remove_after(first) else { break };
+            self.bury(first, page, Location::NONE, &mut dead);
+        }
+        if let Some(page) = self.pages.get(first).copied() {
+            self.pages.give_back(first);
+            self.bury(Link::NONE, page, Location::NONE, &mut dead);
+        }
+    }
+
+    /// The error when `more` pages than there are do not fit.
+    fn full(&self, more: u32) -> HubError {
+        HubError::Full { needed: self.len() + more, capacity: self.capacity() }
+    }
+
+    /// The first page of the chain, if the handle names one.
+    fn first(&self, chain: HubChain) -> Option<Link> {
+        let link = chain.link();
+        let page = self.pages.get(link).filter(|page| page.has(FIRST))?;
+        (HubChain::new(link, page.serial) == chain).then_some(link)
+    }
+
+    /// The pages from `at` to the end of its chain.
+    fn walk(&self, mut at: Link) -> impl Iterator<Item = &Page> {
+        let pages = core::iter::from_fn(move || {
+            let page = self.pages.get(at)?;
+            at = page.next;
+            Some(page)
+        });
+        pages.take(self.len() as usize)
+    }
+
+    /// Looks at what a page over `range` meets, and changes nothing. `None` if there is no page at `first`.
+    fn survey(&self, first: Link, range: KeyRange) -> Option<Survey> {
+        let is_before_end = |low: EdgeKey| range.high.is_none_or(|high| low < high);
+        let mut survey = Survey {
+            before: first,
+            starts_at_low: self.pages.get(first)?.low() == range.low,
+            last: first,
+            inside: 0,
+            remainder: None,
+        };
+        let mut at = first;
+        for page in self.walk(first) {
+            if page.low() <= range.low {
+                survey.before = at;
+                survey.starts_at_low = page.low() == range.low;
+            } else if is_before_end(page.low()) {
+                survey.inside += 1;
+            } else {
+                break;
+            }
+            survey.last = at;
+            at = page.next;
+        }
+        let end = self.pages.get(at).map(Page::low);
+        survey.remainder = range.high.filter(|high| end != Some(*high));
+        Some(survey)
+    }
+
+    /// What the last page covers behind the end of the range stays its own.
+    fn leave_remainder(&mut self, survey: &Survey, high: EdgeKey) {
+        let Some(page) = self.pages.get_mut(survey.last) else { return };
+        if survey.inside > 0 {
+            page.set_low(high);
+        } else {
+            page.flags |= SHARED;
+            let remainder = Page::new(high, page.location, SHARED);
+            self.insert_after(survey.last, remainder);
+        }
+    }
+
+    fn insert_after(&mut self, before: Link, page: Page) {
+        let Some(next) = self.pages.get(before).map(|page| page.next) else { return };
+        let Some(link) = self.pages.take(Page { next, ..page }) else { return };
+        if let Some(before) = self.pages.get_mut(before) {
+            before.next = link;
+        }
+    }
+
+    fn remove_after(&mut self, before: Link) -> Option<Page> {
+        let link = self.pages.get(before)?.next;
+        let page = *self.pages.get(link)?;
+        self.pages.get_mut(before)?.next = page.next;
+        self.pages.give_back(link);
+        Some(page)
+    }
+
+    /// Reports the record of a page that went, unless something of it counts still: it is `placed` just now,
+    /// or another page of the chain lies in it.
+    fn bury(&self, first: Link, page: Page, placed: Location, dead: &mut impl FnMut(Location)) {
+        let is_elsewhere = || self.walk(first).any(|other| other.location == page.location);
+        let is_record = !page.location.is_none() && page.location != placed;
+        if is_record && !(page.has(SHARED) && is_elsewhere()) {
+            dead(page.location);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Which segments form the ring, and which slots are free: the rules under which two power cuts in a row lose nothing.
+//!
+//! Recovery may be cut as well, and what it relied on must then still be there. So it never erases a slot of the chain
+//! that it uses, nor of the newest segment whose proof is itself followed by a valid record, nor of that one's chain,
+//! nor of any candidate in between that counts: if the newest one reads differently tomorrow, the one before it is
+//! whole.
+
+use super::error::OpenError;
+use super::survey::{Survey, living_predecessor, read_header};
+use crate::format::{Predecessor, SegmentHeader};
+use crate::log::{Log, LogError, SlotState};
+use crate::storage::Storage;
+
+/// The newest segment that counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Newest {
+    pub(super) slot: u32,
+    pub(super) header: SegmentHeader,
+    pub(super) survey: Survey,
+    /// The newest segment that is retired, by header or by record.
+    pub(super) retired: u32,
+}
+
+/// Finds the newest segment that counts, and protects what recovery must not touch. Reads every header, and the
+/// newest segment or two whole.
+pub(super) fn find_newest<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+) -> Result<Newest, OpenError<S::Error>> {
+    for slot in 0..log.ring.segments() {
+        // A header that cannot be read is as good as none.
+        let header = read_header(storage, log.layout(), slot).unwrap_or_default();
+        if let Some(header) = header {
+            log.ring.found(slot, header.number, header.erase_count);
+            log.saw_number(header.number);
+        }
+    }
+    let mut newest: Option<Newest> = None;
+    let mut below = u32::MAX;
+    for _ in 0..log.ring.segments() {
+        let Some(slot) = next_lower(log, below) else { break };
+        below = log.ring.slot(slot).number();
+        let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+        let Some(header) = header else { continue };
+        let survey = Survey::of(log, storage, slot)?;
+        if !survey.counts(&header) {
+            continue;
+        }
+        let retired = survey.retired.max(header.retired);
+        newest.get_or_insert(Newest { slot, header, survey, retired });
+        log.ring.set_state(slot, SlotState::Candidate);
+        if survey.is_firm(&header) {
+            let retired = survey.retired_for_certain(&header);
+            protect_chain(log, storage, slot, &header, retired)?;
+            break;
+        }
+    }
+    newest.ok_or(OpenError::NoStore)
+}
+
+/// The slot with the greatest segment number below this one.
+fn next_lower(log: &Log<'_>, below: u32) -> Option<u32> {
+    let known = log.ring.slots().iter().zip(0..);
+    let lower = known.filter(|(slot, _)| slot.number() != 0 && slot.number() < below);
+    lower.max_by_key(|(slot, _)| slot.number()).map(|(_, slot)| slot)
+}
+
+/// Protects a segment and all that it follows on.
+fn protect_chain<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    slot: u32,
+    header: &SegmentHeader,
+    retired: u32,
+) -> Result<(), LogError<S::Error>> {
+    log.ring.set_state(slot, SlotState::Protected);
+    let mut before = living_predecessor(header, retired);
+    for _ in 0..log.ring.segments() {
+        let Some(predecessor) = before else { break };
+        if log.ring.slot(predecessor.slot).number() != predecessor.number {
+            break;
+        }
+        log.ring.set_state(predecessor.slot, SlotState::Protected);
+        let header = read_header(storage, log.layout(), predecessor.slot);
+        let header = header.map_err(LogError::Storage)?;
+        before = header.and_then(|header| living_predecessor(&header, retired));
+    }
+    Ok(())
+}
+
+/// Links the live segments into the ring, from the newest back to the tail. `end` is where the newest one ends, if it
+/// stays in the chain.
+///
+/// # Errors
+/// A segment that nothing retired is not there.
+pub(super) fn link_chain<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    newest: &Newest,
+    end: Option<u32>,
+) -> Result<(), OpenError<S::Error>> {
+    let mut next = match end {
+        Some(end) => {
+            let (slot, number) = (newest.slot, newest.header.number);
+            Some(Predecessor { slot, number, end, index: 0 })
+        }
+        None => living_predecessor(&newest.header, newest.retired),
+    };
+    for _ in 0..log.ring.segments() {
+        let Some(segment) = next else { return Ok(()) };
+        let header = read_header(storage, log.layout(), segment.slot).map_err(LogError::Storage)?;
+        let header = header.filter(|header| header.number == segment.number);
+        let Some(header) = header else {
+            return Err(OpenError::SegmentLost { number: segment.number });
+        };
+        log.ring.push_tail(segment);
+        next = living_predecessor(&header, newest.retired);
+    }
+    // More predecessors than slots: headers that lie, each with a valid check.
+    Err(next.map_or(OpenError::NoStore, |next| OpenError::SegmentLost { number: next.number }))
+}
+
+/// In which order free slots are used: those that never held anything that counted first, the one that was retired
+/// last at the very end, since its retirement may not be proven.
+fn free_class(log: &Log<'_>, number: u32) -> u32 {
+    if number == 0 {
+        0
+    } else if number == log.retired {
+        4
+    } else if number < log.retired {
+        2
+    } else if number == log.number_max() {
+        3
+    } else {
+        1
+    }
+}
+
+/// Queues the free slots: all that are neither in the chain nor protected. If there is none, candidates that are not
+/// protected otherwise are taken, but for the newest. O(slots squared) words of RAM.
+pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32) {
+    if log.ring.slot(newest).state() == SlotState::Candidate {
+        log.ring.set_state(newest, SlotState::Protected);
+    }
+    let free = |state| log.ring.slots().iter().any(|slot| slot.state() == state);
+    let wanted = if free(SlotState::Free) { SlotState::Free } else { SlotState::Candidate };
+    let mut done = None;
+    for _ in 0..log.ring.segments() {
+        let known = log.ring.slots().iter().zip(0u32..);
+        let of_kind = known.filter(|(slot, _)| slot.state() == wanted);
+        let keys = of_kind.map(|(known, slot)| (free_class(log, known.number()), known.number(), slot));
+        let Some(key) = keys.filter(|key| done.is_none_or(|done| *key > done)).min() else { break };
+        done = Some(key);
+        // Slots that are queued already are free as well, and pass by their keys.
+        log.ring.add_free(key.2);
+    }
+}
+
+/// The fresh segment is proven: what was protected for it is free, if it is not in the chain.
+pub(super) fn release_protected(log: &mut Log<'_>) {
+    for slot in 0..log.ring.segments() {
+        if matches!(log.ring.slot(slot).state(), SlotState::Protected | SlotState::Candidate) {
+            log.ring.add_free(slot);
+        }
+    }
+}

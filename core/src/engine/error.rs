@@ -1,0 +1,316 @@
+//! What can go wrong: one enum for each kind of operation.
+
+use crate::format::LayoutError;
+use crate::log::LogError;
+use crate::state::{ApplyError, Limit};
+use core::fmt;
+
+/// Why a store could not be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum FormatError<E> {
+    /// A size is out of its bounds.
+    Layout(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] LayoutError),
+    /// The medium is too small for a ring.
+    TooFewSegments {
+        /// Segments on the medium.
+        given: u32,
+        /// The fewest that work.
+        min: u32,
+    },
+    /// The storage refused.
+    Storage(E),
+}
+
+/// Why a store could not be opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum OpenError<E> {
+    /// There is no store on this medium: no segment header is readable.
+    NoStore,
+    /// The store was written by another version of the format.
+    Version {
+        /// The version found.
+        found: u16,
+        /// The version that this library knows.
+        known: u16,
+    },
+    /// The store's own sizes are not those of the medium.
+    Geometry {
+        /// What differs.
+        what: GeometryField,
+        /// What the store says.
+        store: u64,
+        /// What the medium has.
+        medium: u64,
+    },
+    /// The medium is no store's: its sizes are out of bounds.
+    Layout(LayoutError),
+    /// A segment that nothing retired is not there, or is another one.
+    SegmentLost {
+        /// Number of the segment.
+        number: u32,
+    },
+    /// The store holds more than the capacity allows.
+    TooMany {
+        /// Which limit.
+        what: Limit,
+        /// How much the store needs, at least.
+        needed: u64,
+        /// How much the capacity has.
+        capacity: u64,
+    },
+    /// The region is too small for the capacity.
+    Region {
+        /// `Capacity::region_bytes()`.
+        needed_bytes: usize,
+        /// The region's length in bytes.
+        given_bytes: usize,
+    },
+    /// The log could not be read, or the fresh segment not written.
+    Log(LogError<E>),
+}
+
+/// A size that a store and its medium must agree on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum GeometryField {
+    /// The medium's capacity, in bytes: it may be larger than the store says, not smaller.
+    Capacity,
+    /// The erase size, in bytes.
+    EraseSize,
+    /// The write size, in bytes.
+    WriteSize,
+}
+
+/// Why a block or an edge could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ReadError<E> {
+    /// The storage refused.
+    Storage(E),
+    /// The record is damaged.
+    Corrupt {
+        /// Number of its segment.
+        segment: u32,
+        /// Where it starts in the segment, in bytes.
+        offset: u32,
+    },
+    /// The scratch is too small for the block.
+    ScratchFull {
+        /// How many bytes it takes.
+        needed: usize,
+        /// How many there are.
+        given: usize,
+    },
+}
+
+/// Why nothing was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum WriteError<E> {
+    /// A put expected something else to be stored.
+    Conflict {
+        /// Which operation of the batch, counted from 0.
+        operation: u32,
+        /// The version that is stored; `None` if there is no block.
+        stored: Option<u64>,
+    },
+    /// The live records would fill the ring. Deleting makes room.
+    Full {
+        /// Bytes that the batch adds, with what they take beside their own length.
+        needed: u64,
+        /// Bytes that are free for live records.
+        free: u64,
+    },
+    /// More nodes than the capacity allows. Deleting nodes, or opening with a larger capacity, makes room.
+    NodesFull {
+        /// How many there would be.
+        needed: u64,
+        /// `Capacity::nodes`.
+        capacity: u64,
+    },
+    /// A list of edges would need more pages than the capacity allows.
+    HubPagesFull {
+        /// How many there would be.
+        needed: u64,
+        /// `Capacity::hub_pages`.
+        capacity: u64,
+    },
+    /// The block is longer than the capacity, or a segment, allows.
+    BlockTooLarge {
+        /// Length of source URI, metadata and content together, in bytes.
+        len: u64,
+        /// The longest, in bytes.
+        max: u64,
+    },
+    /// The batch has more of something than the capacity allows.
+    BatchTooLarge {
+        /// Which limit.
+        what: Limit,
+        /// How much the batch has.
+        len: u64,
+        /// How much it may have.
+        max: u64,
+    },
+    /// The store was opened read-only.
+    ReadOnly,
+    /// An earlier write or sync failed; `recover` makes the store writable again.
+    NeedsRecovery,
+    /// The log could not be read or written. The store is read-only until `recover`.
+    Log(LogError<E>),
+}
+
+impl<E> From<LogError<E>> for WriteError<E> {
+    fn from(error: LogError<E>) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl<E> From<ApplyError<E>> for WriteError<E> {
+    fn from(error: ApplyError<E>) -> Self {
+        match error {
+            ApplyError::Log(error) => Self::Log(error),
+            ApplyError::TooMany { what, needed, capacity } => {
+                let (needed, capacity) = (u64::from(needed), u64::from(capacity));
+                match what {
+                    Limit::Nodes => Self::NodesFull { needed, capacity },
+                    Limit::HubPages => Self::HubPagesFull { needed, capacity },
+                    _ => Self::BatchTooLarge { what, len: needed, max: capacity },
+                }
+            }
+        }
+    }
+}
+
+impl<E> From<LogError<E>> for OpenError<E> {
+    fn from(error: LogError<E>) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl<E> From<ApplyError<E>> for OpenError<E> {
+    fn from(error: ApplyError<E>) -> Self {
+        match error {
+            ApplyError::Log(error) => Self::Log(error),
+            ApplyError::TooMany { what, needed, capacity } => {
+                Self::TooMany { what, needed: u64::from(needed), capacity: u64::from(capacity) }
+            }
+        }
+    }
+}
+
+impl<E> From<LogError<E>> for ReadError<E> {
+    fn from(error: LogError<E>) -> Self {
+        match error {
+            LogError::Storage(error) => Self::Storage(error),
+            LogError::Corrupt { segment, offset } => Self::Corrupt { segment, offset },
+            // Reading neither opens segments nor appends.
+            LogError::NoFreeSegment { .. } | LogError::RecordTooLarge { .. } => {
+                Self::Corrupt { segment: 0, offset: 0 }
+            }
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for FormatError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Layout(error) => error.fmt(f),
+            Self::TooFewSegments { given, min } => write!(
+                f,
+                "the medium has room for {given} segments and needs at least {min}: take a larger medium or smaller \
+                 segments"
+            ),
+            Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for OpenError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoStore => f.write_str("there is no store here: no segment header is readable"),
+            Self::Version { found, known } => {
+                write!(f, "the store has format version {found}; this library reads version {known}")
+            }
+            Self::Geometry { what, store, medium } => {
+                let what = match what {
+                    GeometryField::Capacity => "capacity",
+                    GeometryField::EraseSize => "erase size",
+                    GeometryField::WriteSize => "write size",
+                };
+                write!(f, "the store was made for a {what} of {store} bytes, the medium has {medium}")
+            }
+            Self::Layout(error) => error.fmt(f),
+            Self::SegmentLost { number } => {
+                write!(f, "segment {number} is lost: nothing retired it and no slot holds it")
+            }
+            Self::TooMany { what, needed, capacity } => write!(
+                f,
+                "the store needs Capacity::{} of at least {needed}, it is opened with {capacity}",
+                what.field()
+            ),
+            Self::Region { needed_bytes, given_bytes } => {
+                write!(f, "the region has {given_bytes} bytes; this capacity needs {needed_bytes}")
+            }
+            Self::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for ReadError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
+            Self::Corrupt { segment, offset } => {
+                write!(f, "damaged record in segment {segment} at {offset}")
+            }
+            Self::ScratchFull { needed, given } => {
+                write!(f, "the scratch has {given} bytes; the block needs {needed}")
+            }
+        }
+    }
+}
+
+impl<E: fmt::Debug> fmt::Display for WriteError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict { operation, stored: Some(version) } => {
+                write!(f, "operation {operation} expected otherwise: version {version} is stored")
+            }
+            Self::Conflict { operation, stored: None } => {
+                write!(f, "operation {operation} expected a block, and none is stored")
+            }
+            Self::Full { needed, free } => {
+                write!(f, "the store is full: {needed} bytes are needed and {free} are free; delete something")
+            }
+            Self::NodesFull { needed, capacity } => {
+                write!(f, "{needed} nodes, and Capacity::nodes is {capacity}: delete some or open with more")
+            }
+            Self::HubPagesFull { needed, capacity } => {
+                write!(f, "{needed} pages of edge lists, and Capacity::hub_pages is {capacity}: open with more")
+            }
+            Self::BlockTooLarge { len, max } => {
+                write!(f, "the block has {len} bytes; the longest here has {max}")
+            }
+            Self::BatchTooLarge { what, len, max } => {
+                write!(f, "the batch needs {len} of Capacity::{}, and may take {max}: split it", what.field())
+            }
+            Self::ReadOnly => f.write_str("the store was opened read-only"),
+            Self::NeedsRecovery => {
+                f.write_str("an earlier write failed: call recover before writing again")
+            }
+            Self::Log(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: fmt::Debug> core::error::Error for FormatError<E> {}
+impl<E: fmt::Debug> core::error::Error for OpenError<E> {}
+impl<E: fmt::Debug> core::error::Error for ReadError<E> {}
+impl<E: fmt::Debug> core::error::Error for WriteError<E> {}

@@ -1,0 +1,116 @@
+//! The engine: what a caller opens, writes to and reads from. The one room that knows all the others.
+//!
+//! - `capacity`, `operation`, `error`: what goes in and what can go wrong
+//! - `mount`: format, open, recover: finding the ring and replaying it
+//! - `plan`, `write`: a batch, from its limits to its records
+//! - `media`, `read`, `scan`, `neighbours`: reading without a copy, over mapped and other storage alike
+//! - `stats`, `verify`: what is in the store, and whether it is sound
+//!
+//! Invariants:
+//!
+//! - What a batch changes becomes visible after all of it is written (and synced, where the config says so), by
+//!   replaying it from media through the same door as recovery does.
+//! - A limit is an error before the first byte is written.
+//! - After a failed write or sync nothing is written until `recover`; what was read before reads the same.
+
+mod capacity;
+mod chain;
+mod error;
+mod fresh;
+mod media;
+mod mount;
+mod neighbours;
+mod operation;
+mod plan;
+mod read;
+mod replay;
+mod scan;
+mod stats;
+mod survey;
+mod verify;
+mod write;
+
+pub use capacity::Capacity;
+pub use error::{FormatError, GeometryField, OpenError, ReadError, WriteError};
+pub use media::{Mapped, Media, Span, Through};
+pub use mount::{FormatOptions, format};
+pub use neighbours::Neighbours;
+pub use operation::{Expect, Operation};
+pub use read::Reader;
+pub use scan::{Order, Scan};
+pub use stats::{PoolUse, Stats};
+pub use survey::{StoreInfo, probe};
+pub use verify::{Finding, Verification};
+
+use crate::compaction::{Fold, TailCursor};
+use crate::state::Store;
+use crate::storage::Storage;
+use crate::types::Sequence;
+use plan::Plan;
+
+/// When a batch is durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Durability {
+    /// When the call that writes it returns: one `sync` of the storage for each batch.
+    #[default]
+    EveryBatch,
+    /// When [`StorageEngine::sync`] or [`StorageEngine::close`] returns. Before, a power cut may take batches back,
+    /// always the newest ones: what survives is what was written up to some batch.
+    OnSync,
+}
+
+/// How a store is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Config {
+    /// When a batch is durable.
+    pub durability: Durability,
+    /// Seed of the hash tables. A store whose ids strangers choose takes a random one; it is not stored.
+    pub seed: [u64; 2],
+}
+
+/// Whether the engine may write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Mode {
+    Writing,
+    ReadOnly,
+    /// A write or a sync failed: what media hold beyond the last sync is not known.
+    Failed,
+}
+
+/// A store that is open. See the [room](self).
+///
+/// It borrows its region for as long as it lives, and owns its storage, which [`close`](Self::close) gives back.
+/// It may be moved at any time between two calls.
+pub struct StorageEngine<'r, S> {
+    store: Store<'r, S>,
+    fold: Fold<'r>,
+    plan: Plan<'r>,
+    tail: TailCursor,
+    mode: Mode,
+    config: Config,
+    capacity: Capacity,
+    /// The end of the newest batch.
+    sequence: Sequence,
+    /// Bytes that callers gave to be stored.
+    given_bytes: u64,
+    damaged: u32,
+}
+
+impl<S: Storage> StorageEngine<'_, S> {
+    /// The end of the newest batch that was written, or that was found at open.
+    pub fn sequence(&self) -> Sequence {
+        self.sequence
+    }
+
+    /// The capacity with which the store was opened.
+    pub fn capacity(&self) -> &Capacity {
+        &self.capacity
+    }
+
+    /// The storage, for questions that the engine does not ask. (Writing to it breaks the store.)
+    pub fn storage(&self) -> &S {
+        &self.store.storage
+    }
+}

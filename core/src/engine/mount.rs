@@ -1,0 +1,279 @@
+//! Format, open, recover: finding the ring on media and bringing the state up to its head.
+
+use super::capacity::Capacity;
+use super::error::{FormatError, OpenError};
+use super::fresh::FreshPlan;
+use super::plan::Plan;
+use super::replay::Replay;
+use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
+use super::survey::{find_layout, read_header};
+use super::{Config, Mode, StorageEngine};
+use crate::compaction::{Fold, Reserve, TailCursor};
+use crate::format::{FoundHeader, HEADER_BYTES, Layout, Record, SegmentHeader};
+use crate::log::{Log, LogError};
+use crate::memory::StorageCoordinator;
+use crate::state::{Limit, State, Store};
+use crate::storage::Storage;
+use crate::types::{Sequence, StoreId};
+use core::mem::MaybeUninit;
+
+/// What is chosen at format, once for the life of a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct FormatOptions {
+    /// The store's name. It salts every checksum; two stores that may meet on one medium need two.
+    pub store: StoreId,
+    /// Size of a segment in bytes: a multiple of the erase size, at least 16 times the write size.
+    pub segment_bytes: u32,
+}
+
+/// Makes an empty store on the medium, in place of whatever is there.
+///
+/// Writes one segment header and two marks; nothing else is erased, and nothing of an earlier store counts any more.
+/// Until it returns, a power cut may leave the earlier store, damaged or not, or the new one.
+///
+/// # Errors
+/// A size is out of its bounds, or the storage refused.
+pub fn format<S: Storage>(
+    storage: &mut S,
+    options: &FormatOptions,
+) -> Result<(), FormatError<S::Error>> {
+    let layout = Layout::new(options.store, storage.geometry(), options.segment_bytes)
+        .map_err(FormatError::Layout)?;
+    let min = Reserve::segments_min();
+    if layout.segments() < min {
+        return Err(FormatError::TooFewSegments { given: layout.segments(), min });
+    }
+    let (mut number_max, mut erase_count) = (0, 0);
+    for sector in 0..storage.geometry().sectors() {
+        let mut bytes = [0; HEADER_BYTES as usize];
+        let at = sector * u64::from(storage.geometry().erase_bytes);
+        if storage.read(at, &mut bytes).is_err() {
+            continue;
+        }
+        if let Ok(found) = FoundHeader::parse(&bytes) {
+            number_max = number_max.max(found.segment.number);
+            if sector == 0 {
+                erase_count = found.segment.erase_count;
+            }
+        }
+    }
+    let header = SegmentHeader {
+        slot: 0,
+        number: number_max.saturating_add(1),
+        retired: number_max,
+        predecessor: None,
+        erase_count: erase_count.saturating_add(1),
+        next_node: 0,
+        recovery: false,
+        continues_batch: false,
+    };
+    write_first_segment(storage, &layout, &header).map_err(FormatError::Storage)
+}
+
+fn write_first_segment<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    header: &SegmentHeader,
+) -> Result<(), S::Error> {
+    for sector in 0..layout.sectors_per_segment() {
+        storage.erase(sector)?;
+    }
+    let salt = crate::format::Salt::of(layout.store());
+    let mark = layout.padded(Record::Mark.header_bytes());
+    write_padded(storage, layout, 0, &header.encode(layout))?;
+    storage.sync()?;
+    for place in 0..2 {
+        let at = layout.first_offset() + place * mark;
+        let bytes = Record::Mark.encode(false, true, salt.at(header.number, at));
+        write_padded(storage, layout, at, bytes.as_slice())?;
+        storage.sync()?;
+    }
+    Ok(())
+}
+
+/// Writes bytes and what is missing to the alignment, in pieces of the write size.
+fn write_padded<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    at: u32,
+    bytes: &[u8],
+) -> Result<(), S::Error> {
+    const PIECE: usize = 256;
+    let mut at = u64::from(at);
+    let align = layout.align() as usize;
+    for chunk in bytes.chunks(PIECE) {
+        let mut piece = [layout.geometry().erased.filler(); PIECE];
+        if let Some(into) = piece.get_mut(..chunk.len()) {
+            into.copy_from_slice(chunk);
+        }
+        let padded = chunk.len().next_multiple_of(align).min(PIECE);
+        storage.write(at, piece.get(..padded).unwrap_or_default())?;
+        at += padded as u64;
+    }
+    Ok(())
+}
+
+impl<'r, S: Storage> StorageEngine<'r, S> {
+    /// Opens the store on the medium, recovers it, and makes it ready for writing.
+    ///
+    /// Takes all memory that it will ever take from `region`, which has at least `capacity.region_bytes()`. Reads every
+    /// segment header, and every record's header once; writes one segment and syncs it, whether the store was closed or
+    /// not. About two erases at most.
+    ///
+    /// # Errors
+    /// There is no store, or not one for this medium, capacity or version; or the storage refused. Nothing is lost by
+    /// an opening that fails.
+    pub fn open(
+        storage: S,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+    ) -> Result<Self, OpenError<S::Error>> {
+        let mut engine = Self::carve(storage, region, capacity, config, Mode::Writing)?;
+        engine.mount()?;
+        Ok(engine)
+    }
+
+    /// Opens the store for reading, without writing a byte. It answers as [`open`](Self::open) would.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_read_only(
+        storage: S,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+    ) -> Result<Self, OpenError<S::Error>> {
+        let mut engine = Self::carve(storage, region, capacity, config, Mode::ReadOnly)?;
+        engine.mount()?;
+        Ok(engine)
+    }
+
+    fn carve(
+        mut storage: S,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+        mode: Mode,
+    ) -> Result<Self, OpenError<S::Error>> {
+        let (needed_bytes, given_bytes) = (capacity.region_bytes(), region.len());
+        let too_small = OpenError::Region { needed_bytes, given_bytes };
+        if given_bytes < needed_bytes {
+            return Err(too_small);
+        }
+        let layout = find_layout(&mut storage)?;
+        check_capacity(&layout, &capacity)?;
+        let memory = &mut StorageCoordinator::new(region);
+        // In the order of `Capacity::footprint`, which sized the region.
+        let parts = (|| {
+            let state = State::new(memory, &capacity.state(), config.seed)?;
+            let log = Log::new(memory, layout, capacity.block_bytes, capacity.buffer_bytes)?;
+            let fold = Fold::new(memory, capacity.pending_edges)?;
+            let plan = Plan::new(memory, capacity.batch_operations)?;
+            Ok((state, log, fold, plan))
+        })();
+        let (state, log, fold, plan) =
+            parts.map_err(|_: crate::memory::RegionTooSmall| too_small)?;
+        Ok(Self {
+            store: Store { storage, log, state },
+            fold,
+            plan,
+            tail: TailCursor::default(),
+            mode,
+            config,
+            capacity,
+            sequence: Sequence::default(),
+            given_bytes: 0,
+            damaged: 0,
+        })
+    }
+
+    /// Goes back to what media hold, after a write or a sync failed: voids or writes anew everything past the last sync
+    /// that succeeded. Costs what [`open`](Self::open) costs.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); the engine stays read-only, and `recover` can be called again.
+    pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
+        if self.mode == Mode::ReadOnly {
+            return Ok(());
+        }
+        self.store.state.clear();
+        self.store.log.forget();
+        self.mount()?;
+        self.mode = Mode::Writing;
+        Ok(())
+    }
+
+    fn mount(&mut self) -> Result<(), OpenError<S::Error>> {
+        self.tail = TailCursor::default();
+        if self.mode != Mode::ReadOnly {
+            self.store.storage.sync().map_err(LogError::Storage)?;
+        }
+        let Store { storage, log, .. } = &mut self.store;
+        let newest = find_newest(log, storage)?;
+        self.store.log.retired = newest.retired;
+        let Store { storage, log, state } = &mut self.store;
+        log.next_node = newest.header.next_node;
+        let plan = FreshPlan::of(log, newest.slot, &newest.header, &newest.survey, newest.retired);
+        let writes = self.mode != Mode::ReadOnly;
+        // A reader takes the newest segment as it is.
+        let keeps_newest = !writes || !plan.takes_over;
+        let end = if writes { plan.end_of_newest() } else { newest.survey.end };
+        link_chain(log, storage, &newest, keeps_newest.then_some(end))?;
+        let high_water = newest.header.next_node.min(state.index.capacity());
+        // Within the capacity, so that it cannot fail.
+        let _ = state.index.raise_high_water(high_water);
+        let mut replay = self.replay_chain()?;
+        if writes {
+            queue_free_slots(&mut self.store.log, newest.slot);
+            self.store.log.next_node = self.store.state.index.high_water();
+            plan.write(&mut self.store, &mut replay, newest.slot)?;
+            release_protected(&mut self.store.log);
+        }
+        self.damaged = replay.damaged;
+        let Store { log, state, .. } = &mut self.store;
+        self.sequence =
+            replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
+        // Every number that the log names was taken on the way.
+        state.index.rebuild_free_list(|_| true);
+        Ok(())
+    }
+
+    /// Applies every record of the chain.
+    fn replay_chain(&mut self) -> Result<Replay, OpenError<S::Error>> {
+        let mut replay = Replay::default();
+        let mut slot = self.store.log.ring.tail();
+        for _ in 0..self.store.log.ring.live() {
+            let Some(at) = slot else { break };
+            let Store { storage, log, .. } = &mut self.store;
+            let header = read_header(storage, log.layout(), at).map_err(LogError::Storage)?;
+            if let Some(header) = header {
+                replay.begin_segment(header.recovery, header.continues_batch);
+            }
+            let (first, end) = (log.layout().first_offset(), log.ring.slot(at).end());
+            replay.segment(&mut self.store, at, first, end)?;
+            slot = self.store.log.ring.after(at);
+        }
+        Ok(replay)
+    }
+}
+
+/// A store that is larger than the capacity is refused by name, before anything is carved.
+fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenError<E>> {
+    let too_many = |what, needed: u32, capacity: u32| {
+        let (needed, capacity) = (u64::from(needed), u64::from(capacity));
+        Err(OpenError::TooMany { what, needed, capacity })
+    };
+    if layout.segments() > capacity.segments {
+        return too_many(Limit::Segments, layout.segments(), capacity.segments);
+    }
+    if layout.segment_bytes() > capacity.segment_bytes {
+        return too_many(Limit::SegmentBytes, layout.segment_bytes(), capacity.segment_bytes);
+    }
+    let write_bytes = layout.geometry().write_bytes;
+    if capacity.buffer_bytes < write_bytes || capacity.buffer_bytes % write_bytes != 0 {
+        return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
+    }
+    Ok(())
+}

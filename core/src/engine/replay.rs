@@ -1,0 +1,162 @@
+//! Replay: walking over live segments in log order, and applying what counts.
+//!
+//! The running engine applies its own batches through this as well: what is on media is what counts.
+
+use crate::format::{Kind, Place, Record};
+use crate::log::{LogError, ReadLog, Step, Walk};
+use crate::state::{ApplyError, Store};
+use crate::storage::Storage;
+
+/// A batch of which the end was not met yet.
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    start: Place,
+    records: u32,
+}
+
+/// A replay, from segment to segment. Batches count only with their end.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Replay {
+    run: Option<Run>,
+    /// Spans in which there should have been a record and was none.
+    pub(super) damaged: u32,
+    /// Where the newest batch or single record ended that was applied.
+    pub(super) last: Option<Place>,
+}
+
+impl Replay {
+    /// A recovery began a new segment: what came before does not go on in it, unless its header says so.
+    pub(super) fn begin_segment(&mut self, recovery: bool, continues_batch: bool) {
+        if recovery && !continues_batch {
+            self.run = None;
+        }
+    }
+
+    /// Applies the records of one live segment, from one offset up to another.
+    pub(super) fn segment<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        slot: u32,
+        from: u32,
+        end: u32,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let mut walk = Walk::new(slot, from, end);
+        let mut in_damage = false;
+        // Ends with the segment: every turn moves on by the alignment at least.
+        loop {
+            match walk.next(&mut store.log.on(&mut store.storage))? {
+                Step::End => return Ok(()),
+                Step::Invalid { offset } => {
+                    self.damaged += u32::from(!in_damage);
+                    in_damage = true;
+                    walk.skip_to(offset + store.log.layout().align());
+                }
+                Step::Record { header, offset, .. } => {
+                    in_damage = false;
+                    let place = Place { slot, offset };
+                    self.record(store, &header.record, header.tag.in_batch(), place)?;
+                }
+            }
+        }
+    }
+
+    fn record<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        record: &Record,
+        in_batch: bool,
+        at: Place,
+    ) -> Result<(), ApplyError<S::Error>> {
+        match (record.kind(), in_batch) {
+            // Index pages may stand inside a batch and are no part of it.
+            (Kind::Index, _) => Ok(()),
+            (Kind::BatchEnd, _) => self.end_run(store, record, at),
+            (_, true) => {
+                let run = self.run.get_or_insert(Run { start: at, records: 0 });
+                run.records += 1;
+                Ok(())
+            }
+            (_, false) => {
+                self.run = None;
+                let location = store.log.layout().location(at.slot, at.offset);
+                self.last = Some(at);
+                store.state.apply(&mut store.storage, &mut store.log, record, location)
+            }
+        }
+    }
+
+    /// The batch is whole: walks over it once more, applying.
+    fn end_run<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        end: &Record,
+        at: Place,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let Some(run) = self.run.take() else { return Ok(()) };
+        if (Record::BatchEnd { records: run.records }) != *end {
+            return Ok(());
+        }
+        let mut slot = run.start.slot;
+        let mut from = run.start.offset;
+        for _ in 0..store.log.ring.live() {
+            let until = if slot == at.slot { at.offset } else { store.log.end_of(slot) };
+            apply_batch_records(store, slot, from, until)?;
+            if slot == at.slot {
+                break;
+            }
+            let Some(next) = store.log.ring.after(slot) else { break };
+            (slot, from) = (next, store.log.layout().first_offset());
+        }
+        self.last = Some(at);
+        Ok(())
+    }
+}
+
+fn apply_batch_records<S: Storage>(
+    store: &mut Store<'_, S>,
+    slot: u32,
+    from: u32,
+    until: u32,
+) -> Result<(), ApplyError<S::Error>> {
+    let mut walk = Walk::new(slot, from, until);
+    loop {
+        match walk.next(&mut store.log.on(&mut store.storage))? {
+            Step::End => return Ok(()),
+            // It was valid a moment ago.
+            Step::Invalid { offset } => {
+                let place = Place { slot, offset };
+                return Err(ApplyError::Log(store.log.corrupt::<S::Error>(place)));
+            }
+            Step::Record { header, offset, .. } => {
+                if header.tag.in_batch() {
+                    let location = store.log.layout().location(slot, offset);
+                    let Store { storage, log, state } = &mut *store;
+                    state.apply(storage, log, &header.record, location)?;
+                }
+            }
+        }
+    }
+}
+
+impl<S: Storage> super::StorageEngine<'_, S> {
+    /// Applies what was appended since `from`, all of it in live segments.
+    pub(super) fn replay_from(&mut self, from: Place) -> Result<(), ApplyError<S::Error>> {
+        let store = &mut self.store;
+        let mut replay = Replay::default();
+        let (mut slot, mut offset) = (from.slot, from.offset);
+        for _ in 0..store.log.ring.live() {
+            let end = store.log.end_of(slot);
+            replay.segment(store, slot, offset, end)?;
+            let Some(next) = store.log.ring.after(slot) else { break };
+            (slot, offset) = (next, store.log.layout().first_offset());
+        }
+        let Some(last) = replay.last.filter(|_| replay.damaged == 0) else {
+            return Err(ApplyError::Log(LogError::Corrupt {
+                segment: store.log.ring.slot(from.slot).number(),
+                offset: from.offset,
+            }));
+        };
+        self.sequence = store.log.ring.position(last.slot, last.offset);
+        Ok(())
+    }
+}

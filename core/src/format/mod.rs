@@ -1,0 +1,26 @@
+//! Bytes on media: records, segment headers, index pages, checksums. Every byte is described here, once.
+//!
+//! What is read from media is checked at the door and then held in types that cannot fail: a [`Header`] is a record
+//! header whose check held, a [`FoundHeader`] a segment header. This room computes; it does no input or output.
+
+mod check;
+mod entry;
+mod layout;
+mod page;
+mod record;
+mod segment;
+#[cfg(test)]
+mod tests;
+mod varint;
+
+pub use check::{CHUNK_BYTES, Crc, Salt};
+pub use entry::{entry_bytes, entry_key};
+pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};
+pub use page::{Column, OFFSET_UNIT};
+pub use record::{
+    CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, Header, HeaderBytes, IndexHeader, Kind,
+    Record, Tag,
+};
+pub use segment::{
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, NotAHeader, Predecessor, SegmentHeader,
+};

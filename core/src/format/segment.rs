@@ -1,0 +1,212 @@
+//! The segment header: which segment lies in a slot, which one came before it, and what store this is.
+//!
+//! ```text
+//!  0 magic        8   "KAUSALDB"
+//!  8 version      2   of the media format
+//! 10 flags        1   0x01 written by recovery; 0x02 goes on with a batch begun before; 0x04 medium keeps write order
+//! 11 erased       1   0xFF, 0x00, or 0x01: unknown
+//! 12 write size   4   in bytes, as all sizes
+//! 16 store id    16
+//! 32 segments     4   on the medium when the segment was opened
+//! 36 segment size 4
+//! 40 erase size   4
+//! 44 slot         4
+//! 48 number       4   of the segment: greater than that of every earlier one, never reused
+//! 52 retired      4   number of the newest retired segment; 0 if there is none
+//! 56 predecessor  4   slot
+//! 60              4   number; 0 if there is none
+//! 64              4   end: offset behind its last valid record; what lies there and beyond is void for ever
+//! 68              4   offset of its last index page; 0 if there is none
+//! 72 erase count  4   of this slot
+//! 76 next node    4   node numbers from here on were never given
+//! 80 check        4   CRC-32 of all of it
+//! ```
+
+use super::check::Crc;
+use super::layout::{Layout, LayoutError};
+use crate::storage::{Erased, Geometry};
+use crate::types::StoreId;
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// Length of the header, in bytes, without padding.
+pub const HEADER_BYTES: u32 = 84;
+/// The version of the media format that this library reads and writes.
+pub const FORMAT_VERSION: u16 = 1;
+
+const MAGIC: [u8; 8] = *b"KAUSALDB";
+const RECOVERY: u8 = 0x01;
+const CONTINUES: u8 = 0x02;
+const KEEPS_ORDER: u8 = 0x04;
+const ERASED_UNKNOWN: u8 = 0x01;
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Raw {
+    magic: [u8; 8],
+    version: U16,
+    flags: u8,
+    erased: u8,
+    write_bytes: U32,
+    store: [u8; 16],
+    segments: U32,
+    segment_bytes: U32,
+    erase_bytes: U32,
+    slot: U32,
+    number: U32,
+    retired: U32,
+    predecessor_slot: U32,
+    predecessor_number: U32,
+    predecessor_end: U32,
+    predecessor_index: U32,
+    erase_count: U32,
+    next_node: U32,
+    check: U32,
+}
+
+const _: () = assert!(size_of::<Raw>() == HEADER_BYTES as usize);
+
+/// What a segment's header says of the segment's place in the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SegmentHeader {
+    /// Slot in which the segment lies.
+    pub slot: u32,
+    /// Number of the segment.
+    pub number: u32,
+    /// Number of the newest retired segment; 0 if there is none.
+    pub retired: u32,
+    /// The segment before it in the ring; `None` for the first after format.
+    pub predecessor: Option<Predecessor>,
+    /// How often the slot was erased.
+    pub erase_count: u32,
+    /// Node numbers from here on were never given.
+    pub next_node: u32,
+    /// Whether recovery wrote it: it counts only with its two marks.
+    pub recovery: bool,
+    /// Whether a batch that began in the predecessor goes on here.
+    pub continues_batch: bool,
+}
+
+/// The segment before another in the ring.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Predecessor {
+    /// Its slot.
+    pub slot: u32,
+    /// Its number.
+    pub number: u32,
+    /// Offset behind its last valid record, in bytes.
+    pub end: u32,
+    /// Offset of its last index page, in bytes; 0 if there is none.
+    pub index: u32,
+}
+
+/// A header whose check holds, with the store's geometry as it says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundHeader {
+    /// The store's geometry and segment size.
+    pub layout: Layout,
+    /// The segment's place in the ring.
+    pub segment: SegmentHeader,
+}
+
+/// Why bytes are not a segment header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotAHeader {
+    /// The check fails, or the magic is another's: there is no segment here.
+    Absent,
+    /// A valid header of a format version that this library does not know.
+    Version(u16),
+    /// A valid check over sizes that no store can have.
+    Layout(LayoutError),
+}
+
+impl SegmentHeader {
+    /// The header's bytes.
+    pub fn encode(&self, layout: &Layout) -> [u8; HEADER_BYTES as usize] {
+        let geometry = layout.geometry();
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let before = self.predecessor;
+        let field = |of: fn(Predecessor) -> u32| U32::new(before.map_or(0, of));
+        let mut raw = Raw {
+            magic: MAGIC,
+            version: U16::new(FORMAT_VERSION),
+            flags: flag(self.recovery, RECOVERY)
+                | flag(self.continues_batch, CONTINUES)
+                | flag(geometry.keeps_write_order, KEEPS_ORDER),
+            erased: match geometry.erased {
+                Erased::Ones => 0xFF,
+                Erased::Zeros => 0x00,
+                Erased::Unknown => ERASED_UNKNOWN,
+            },
+            write_bytes: U32::new(geometry.write_bytes),
+            store: *layout.store().bytes(),
+            segments: U32::new(layout.segments()),
+            segment_bytes: U32::new(layout.segment_bytes()),
+            erase_bytes: U32::new(geometry.erase_bytes),
+            slot: U32::new(self.slot),
+            number: U32::new(self.number),
+            retired: U32::new(self.retired),
+            predecessor_slot: field(|p| p.slot),
+            predecessor_number: field(|p| p.number),
+            predecessor_end: field(|p| p.end),
+            predecessor_index: field(|p| p.index),
+            erase_count: U32::new(self.erase_count),
+            next_node: U32::new(self.next_node),
+            check: U32::ZERO,
+        };
+        raw.check = U32::new(check(&raw));
+        zerocopy::transmute!(raw)
+    }
+}
+
+fn check(raw: &Raw) -> u32 {
+    let covered = raw.as_bytes().split_last_chunk::<4>();
+    covered.map_or(0, |(covered, _)| Crc::new().and(covered).get())
+}
+
+impl FoundHeader {
+    /// Reads the header at the start of `bytes`.
+    ///
+    /// # Errors
+    /// Why these bytes are no header that this library can use.
+    pub fn parse(bytes: &[u8]) -> Result<Self, NotAHeader> {
+        let (raw, _) = Raw::ref_from_prefix(bytes).map_err(|_| NotAHeader::Absent)?;
+        if raw.magic != MAGIC || raw.check.get() != check(raw) {
+            return Err(NotAHeader::Absent);
+        }
+        if raw.version.get() != FORMAT_VERSION {
+            return Err(NotAHeader::Version(raw.version.get()));
+        }
+        let segment_bytes = raw.segment_bytes.get();
+        let geometry = Geometry {
+            capacity_bytes: u64::from(raw.segments.get()) * u64::from(segment_bytes),
+            erase_bytes: raw.erase_bytes.get(),
+            write_bytes: raw.write_bytes.get(),
+            erased: match raw.erased {
+                0xFF => Erased::Ones,
+                0x00 => Erased::Zeros,
+                _ => Erased::Unknown,
+            },
+            keeps_write_order: raw.flags & KEEPS_ORDER != 0,
+        };
+        let store = StoreId::new(raw.store);
+        let layout = Layout::new(store, geometry, segment_bytes).map_err(NotAHeader::Layout)?;
+        let predecessor = Predecessor {
+            slot: raw.predecessor_slot.get(),
+            number: raw.predecessor_number.get(),
+            end: raw.predecessor_end.get(),
+            index: raw.predecessor_index.get(),
+        };
+        let segment = SegmentHeader {
+            slot: raw.slot.get(),
+            number: raw.number.get(),
+            retired: raw.retired.get(),
+            predecessor: (predecessor.number != 0).then_some(predecessor),
+            erase_count: raw.erase_count.get(),
+            next_node: raw.next_node.get(),
+            recovery: raw.flags & RECOVERY != 0,
+            continues_batch: raw.flags & CONTINUES != 0,
+        };
+        Ok(Self { layout, segment })
+    }
+}

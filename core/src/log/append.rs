@@ -1,0 +1,604 @@
+//! The head of the ring: appending records, opening and sealing segments, reading records back.
+//!
+//! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
+//! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
+
+use super::read::{LOOK_BYTES, OnStorage, ReadLog};
+use super::LogError;
+use super::page::OpenPage;
+use super::ring::{Ring, SlotState};
+use crate::format::{
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout,
+    Place, Predecessor, Record, Salt, SegmentHeader,
+};
+use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::storage::Storage;
+use crate::types::{Location, Sequence};
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::U32;
+
+/// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
+pub const RECOVERY_RESERVE: u32 = 2;
+
+/// What the log asked of its storage since it was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Traffic {
+    /// Bytes written.
+    pub bytes_written: u64,
+    /// Segments erased.
+    pub segment_erases: u64,
+    /// Calls of `sync`.
+    pub syncs: u64,
+    /// Segments opened.
+    pub segments_opened: u64,
+}
+
+/// A record that was appended: where it lies and how long it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Appended {
+    /// Where it lies.
+    pub location: Location,
+    /// Its length in bytes, padding included.
+    pub bytes: u32,
+}
+
+/// The record that is being written.
+#[derive(Clone, Copy)]
+struct Writing {
+    start: u32,
+    chunk: Crc,
+    chunk_left: u32,
+    checks: usize,
+    /// Zero, or all ones where the body is known to be damaged: its checks must fail wherever it is moved to.
+    spoil: u32,
+}
+
+/// The ring and its open segment.
+pub struct Log<'r> {
+    layout: Layout,
+    salt: Salt,
+    /// The slots of the ring.
+    pub ring: Ring<'r>,
+    page: OpenPage<'r>,
+    buffer: &'r mut [u8],
+    checks: &'r mut [U32],
+    buffered: usize,
+    /// Offset in the open segment at which the buffer starts, and at which the next byte goes.
+    flushed: u32,
+    at: u32,
+    writing: Writing,
+    /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
+    in_record: bool,
+    mark_next: bool,
+    number_max: u32,
+    /// Number of the newest retired segment; 0 if there is none.
+    pub retired: u32,
+    /// Node numbers from here on were never given; written into every segment header.
+    pub next_node: u32,
+    traffic: Traffic,
+}
+
+impl<'r> Log<'r> {
+    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most `segment_bytes` each, with
+    /// record bodies of at most `body_bytes`, and a write buffer of `buffer_bytes`.
+    pub const fn footprint(
+        before: Footprint,
+        segments: u32,
+        form: IndexForm,
+        body_bytes: u32,
+        buffer_bytes: u32,
+    ) -> Footprint {
+        let before = Ring::footprint(before, segments);
+        let before = OpenPage::footprint(before, form);
+        before
+            .slice::<u8>(buffer_bytes as usize)
+            .slice::<U32>(body_bytes.div_ceil(CHUNK_BYTES) as usize)
+    }
+
+    /// A log over media of this layout, of whose content nothing is known yet.
+    ///
+    /// # Errors
+    /// The region is too small.
+    pub fn new(
+        memory: &mut StorageCoordinator<'r>,
+        layout: Layout,
+        body_bytes: u32,
+        buffer_bytes: u32,
+    ) -> Result<Self, RegionTooSmall> {
+        Ok(Self {
+            layout,
+            salt: Salt::of(layout.store()),
+            ring: Ring::new(memory, layout.segments(), layout.segment_bytes())?,
+            page: OpenPage::new(memory, layout.index_form())?,
+            buffer: memory.slice_of(buffer_bytes as usize)?,
+            checks: memory.slice_of(body_bytes.div_ceil(CHUNK_BYTES) as usize)?,
+            buffered: 0,
+            flushed: 0,
+            at: 0,
+            writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
+            in_record: false,
+            mark_next: false,
+            number_max: 0,
+            retired: 0,
+            next_node: 0,
+            traffic: Traffic::default(),
+        })
+    }
+
+    /// Forgets what is known of the media, to look at them anew.
+    pub fn forget(&mut self) {
+        self.ring.clear();
+        self.page.restart(0, 0);
+        (self.buffered, self.flushed, self.at) = (0, 0, 0);
+        (self.in_record, self.mark_next) = (false, false);
+        (self.number_max, self.retired) = (0, 0);
+    }
+
+    /// The layout of the media.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// What was asked of the storage so far.
+    pub const fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// The columns of the newest records.
+    pub const fn page(&self) -> &OpenPage<'r> {
+        &self.page
+    }
+
+    /// Where the next record would go, in bytes from the start of the open segment.
+    pub const fn at(&self) -> u32 {
+        self.at
+    }
+
+    /// Offset behind the last record of the segment in `slot`, in bytes.
+    pub fn end_of(&self, slot: u32) -> u32 {
+        if self.ring.head() == Some(slot) { self.at } else { self.ring.slot(slot).end() }
+    }
+
+    /// The greatest segment number that was seen; every new segment takes a greater one.
+    pub const fn number_max(&self) -> u32 {
+        self.number_max
+    }
+
+    /// Notes a segment number that was seen.
+    pub fn saw_number(&mut self, number: u32) {
+        self.number_max = self.number_max.max(number);
+    }
+
+    /// The position along the log of the next record.
+    pub fn position(&self) -> Sequence {
+        self.ring.head().map_or(Sequence::default(), |slot| self.ring.position(slot, self.at))
+    }
+
+    /// The position along the log of a location in a live segment.
+    pub fn position_of(&self, location: Location) -> Sequence {
+        let place = self.layout.place(location);
+        self.ring.position(place.slot, place.offset)
+    }
+
+    /// The longest record that fits into a segment with the index page that describes it, in bytes.
+    pub const fn record_bytes_max(layout: &Layout) -> u32 {
+        // The index page that describes it, and what an opening writes behind it: three marks and their entries.
+        let behind = layout.padded(64) + layout.padded(12) * 3 + layout.padded(32) * 3;
+        layout.segment_bytes() - layout.first_offset() - behind
+    }
+
+    // ---- writing ----
+
+    /// Appends a record, opening the next segment if it does not fit into this one.
+    ///
+    /// # Errors
+    /// The storage refused, or no slot is free, or no segment is as long.
+    pub fn append<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        record: &Record,
+        in_batch: bool,
+        body: &[&[u8]],
+    ) -> Result<Appended, LogError<S::Error>> {
+        self.begin(storage, record, in_batch)?;
+        for part in body {
+            self.body(storage, part)?;
+        }
+        self.end(storage, record, in_batch)
+    }
+
+    /// Starts a record: makes room for the whole of it and writes its header. Its body follows in pieces.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn begin<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        record: &Record,
+        in_batch: bool,
+    ) -> Result<(), LogError<S::Error>> {
+        if self.page.is_full() {
+            self.write_page(storage)?;
+        }
+        if !self.fits(record)? {
+            self.advance(storage)?;
+            if !self.fits(record)? {
+                return Err(self.too_large(record));
+            }
+        }
+        self.write_header(storage, record, in_batch)
+    }
+
+    fn too_large<E>(&self, record: &Record) -> LogError<E> {
+        let len = record.bytes(self.layout.index_form());
+        LogError::RecordTooLarge { len, max: u64::from(Self::record_bytes_max(&self.layout)) }
+    }
+
+    /// Whether the record fits into the open segment, with the index page that will describe it.
+    fn fits<E>(&self, record: &Record) -> Result<bool, LogError<E>> {
+        let len = record.bytes(self.layout.index_form());
+        if len > u64::from(self.layout.segment_bytes()) {
+            return Err(self.too_large(record));
+        }
+        let align = u64::from(self.layout.align());
+        let page = self.page.bytes_with(record).next_multiple_of(align);
+        let end = u64::from(self.at) + len.next_multiple_of(align) + page;
+        Ok(end <= u64::from(self.layout.segment_bytes()))
+    }
+
+    fn write_header<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        record: &Record,
+        in_batch: bool,
+    ) -> Result<(), LogError<S::Error>> {
+        let start = self.at;
+        self.in_record = true;
+        let seed = self.seed_at(start);
+        let header = record.encode(in_batch, self.mark_next, seed);
+        self.put(storage, header.as_slice())?;
+        let chunk = self.seed_at(self.at);
+        self.writing = Writing { start, chunk, chunk_left: CHUNK_BYTES, checks: 0, spoil: 0 };
+        Ok(())
+    }
+
+    /// The next piece of the body of the record that was begun.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn body<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        bytes: &[u8],
+    ) -> Result<(), LogError<S::Error>> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if self.writing.chunk_left == 0 {
+                self.end_chunk();
+            }
+            let take = rest.len().min(self.writing.chunk_left as usize);
+            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
+            self.writing.chunk = self.writing.chunk.and(piece);
+            self.writing.chunk_left -= take as u32;
+            self.put(storage, piece)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    fn end_chunk(&mut self) {
+        let check = self.writing.chunk.get() ^ self.writing.spoil;
+        if let Some(place) = self.checks.get_mut(self.writing.checks) {
+            *place = U32::new(check);
+        }
+        self.writing.checks += 1;
+        self.writing.chunk = self.seed_at(self.at);
+        self.writing.chunk_left = CHUNK_BYTES;
+    }
+
+    /// Ends the record that was begun: its checks, its padding, its entry in the index.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn end<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        record: &Record,
+        in_batch: bool,
+    ) -> Result<Appended, LogError<S::Error>> {
+        if record.body_bytes(self.layout.index_form()) > 0 {
+            self.end_chunk();
+        }
+        for place in 0..self.writing.checks {
+            let check = self.checks.get(place).copied().unwrap_or_default();
+            self.put(storage, check.as_bytes())?;
+        }
+        self.pad(storage)?;
+        self.in_record = false;
+        let start = self.writing.start;
+        let header = Header { tag: record.tag(in_batch, self.mark_next), record: *record };
+        self.mark_next = false;
+        if !matches!(record, Record::Index(_)) {
+            self.page.push(&header, start);
+        }
+        let slot = self.ring.head().unwrap_or_default();
+        Ok(Appended { location: self.layout.location(slot, start), bytes: self.at - start })
+    }
+
+    fn seed_at(&self, offset: u32) -> Crc {
+        self.salt.at(self.head_number(), offset)
+    }
+
+    fn head_number(&self) -> u32 {
+        self.ring.head().map_or(0, |slot| self.ring.slot(slot).number())
+    }
+
+    /// Fills up to the alignment.
+    fn pad<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let filler = [self.layout.geometry().erased.filler(); 16];
+        let mut missing = (self.layout.padded(self.at) - self.at) as usize;
+        while missing > 0 {
+            let take = missing.min(filler.len());
+            self.put(storage, filler.get(..take).unwrap_or_default())?;
+            missing -= take;
+        }
+        Ok(())
+    }
+
+    /// Puts bytes behind all that were put, through the buffer.
+    fn put<S: Storage>(&mut self, storage: &mut S, bytes: &[u8]) -> Result<(), LogError<S::Error>> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let room = self.buffer.get_mut(self.buffered..).unwrap_or_default();
+            let take = rest.len().min(room.len());
+            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
+            if let Some(room) = room.get_mut(..take) {
+                room.copy_from_slice(piece);
+            }
+            self.buffered += take;
+            self.at += take as u32;
+            rest = behind;
+            if self.buffered == self.buffer.len() {
+                self.flush(storage)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer, so that this is
+    /// possible between any two records and whenever the buffer is full.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn flush<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let Some(slot) = self.ring.head() else { return Ok(()) };
+        if self.buffered == 0 {
+            return Ok(());
+        }
+        let bytes = self.buffer.get(..self.buffered).unwrap_or_default();
+        let at = self.layout.slot_start(slot) + u64::from(self.flushed);
+        storage.write(at, bytes).map_err(LogError::Storage)?;
+        self.traffic.bytes_written += bytes.len() as u64;
+        self.flushed = self.at;
+        self.buffered = 0;
+        Ok(())
+    }
+
+    /// Makes everything that was appended durable; the next record says so.
+    ///
+    /// # Errors
+    /// The storage refused; nothing is known about what was appended since the last sync.
+    pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        self.flush(storage)?;
+        storage.sync().map_err(LogError::Storage)?;
+        self.traffic.syncs += 1;
+        self.mark_next = true;
+        Ok(())
+    }
+
+    /// Seals the open segment with its last index page and opens the next one.
+    fn advance<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        if self.ring.free() <= RECOVERY_RESERVE {
+            return Err(LogError::NoFreeSegment { segments: self.ring.segments() });
+        }
+        let slot = self.ring.head().unwrap_or_default();
+        if self.page.entries() > 0 {
+            self.write_page(storage)?;
+        }
+        self.flush(storage)?;
+        let (end, index) = (self.at, self.page.previous());
+        let number = self.ring.slot(slot).number();
+        let predecessor = Predecessor { slot, number, end, index };
+        self.open_segment(storage, Some(predecessor), Opening::Append)
+    }
+
+    fn write_page<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let record = self.page.record();
+        let start = self.at;
+        self.write_header(storage, &record, false)?;
+        // The columns borrow the page, `put` the whole log: they are written column by column.
+        for column in 0..self.page.columns().len() {
+            let len = self.page.columns().get(column).map_or(0, |bytes| bytes.len());
+            let mut done = 0;
+            while done < len {
+                let mut piece = [0; LOOK_BYTES];
+                let bytes = self.page.columns().get(column).and_then(|bytes| bytes.get(done..));
+                let bytes = bytes.unwrap_or_default();
+                let take = bytes.len().min(piece.len());
+                let (from, _) = bytes.split_at_checked(take).unwrap_or((bytes, &[]));
+                let Some(into) = piece.get_mut(..take) else { break };
+                into.copy_from_slice(from);
+                self.body(storage, into)?;
+                done += take;
+            }
+        }
+        self.end(storage, &record, false)?;
+        self.page.restart(self.at, start);
+        Ok(())
+    }
+
+    /// Erases the oldest free slot if this run did not, and opens a segment in it. Durable when it returns.
+    ///
+    /// # Errors
+    /// The storage refused, or no slot is free.
+    pub fn open_segment<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        predecessor: Option<Predecessor>,
+        opening: Opening,
+    ) -> Result<(), LogError<S::Error>> {
+        let slot = self.take_clean_slot(storage)?;
+        if let Some(before) = predecessor {
+            self.ring.end_head(before.end, before.index);
+        }
+        let number = self.number_max.saturating_add(1);
+        let header = SegmentHeader {
+            slot,
+            number,
+            retired: self.retired,
+            predecessor,
+            erase_count: self.ring.slot(slot).erase_count(),
+            next_node: self.next_node,
+            recovery: matches!(opening, Opening::Recovery { .. }),
+            continues_batch: matches!(opening, Opening::Recovery { continues_batch: true }),
+        };
+        self.number_max = number;
+        self.ring.push_head(slot, number);
+        (self.at, self.flushed, self.buffered) = (0, 0, 0);
+        let bytes = header.encode(&self.layout);
+        debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
+        self.put(storage, &bytes)?;
+        self.pad(storage)?;
+        self.sync(storage)?;
+        self.page.restart(self.at, 0);
+        self.traffic.segments_opened += 1;
+        Ok(())
+    }
+
+    /// The oldest free slot that can be erased, erased. Slots that cannot are never used again by this run.
+    fn take_clean_slot<S: Storage>(&mut self, storage: &mut S) -> Result<u32, LogError<S::Error>> {
+        let mut refused = None;
+        for _ in 0..self.ring.free() {
+            let Some(slot) = self.ring.pop_free() else { break };
+            if self.ring.slot(slot).state() == SlotState::Clean {
+                return Ok(slot);
+            }
+            match self.erase(storage, slot) {
+                Ok(()) => return Ok(slot),
+                Err(error) => refused = Some(error),
+            }
+        }
+        let none = LogError::NoFreeSegment { segments: self.ring.segments() };
+        Err(refused.map_or(none, LogError::Storage))
+    }
+
+    fn erase<S: Storage>(&mut self, storage: &mut S, slot: u32) -> Result<(), S::Error> {
+        let sectors = self.layout.sectors_per_segment();
+        self.traffic.segment_erases += 1;
+        for sector in slot * sectors..(slot + 1) * sectors {
+            if let Err(error) = storage.erase(sector) {
+                self.ring.erased(slot, SlotState::Bad);
+                return Err(error);
+            }
+        }
+        self.ring.erased(slot, SlotState::Clean);
+        Ok(())
+    }
+
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under its header: the key
+    /// answers that it is damaged, not with its past. What was written is read back and checked.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); or what was written does not read back.
+    pub fn copy<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        in_batch: bool,
+    ) -> Result<Appended, LogError<S::Error>> {
+        let sound = self.on(storage).body_is_valid(from, header)?;
+        let record = &header.record;
+        self.begin(storage, record, in_batch)?;
+        if !sound {
+            self.writing.spoil = u32::MAX;
+        }
+        let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
+        let mut done = 0;
+        while done < body_bytes {
+            let mut piece = [0; LOOK_BYTES];
+            let take = (body_bytes - done).min(LOOK_BYTES as u32);
+            let piece = piece.get_mut(..take as usize).unwrap_or_default();
+            self.read(storage, from.slot, from.offset + record.header_bytes() + done, piece)?;
+            self.body(storage, piece)?;
+            done += take;
+        }
+        let appended = self.end(storage, record, in_batch)?;
+        self.flush(storage)?;
+        let place = self.layout.place(appended.location);
+        let written = self.on(storage).header(place)?;
+        let same = written.is_some_and(|written| written.record == *record);
+        if !same || self.on(storage).body_is_valid(place, header)? != sound {
+            return Err(self.corrupt(place));
+        }
+        Ok(appended)
+    }
+
+    // ---- reading ----
+
+    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
+    /// is begun and not ended: nobody may look at them.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn read<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        slot: u32,
+        offset: u32,
+        into: &mut [u8],
+    ) -> Result<(), LogError<S::Error>> {
+        let end = u64::from(offset) + into.len() as u64;
+        let buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
+        if buffered && !self.in_record {
+            self.flush(storage)?;
+        }
+        let at = self.layout.slot_start(slot) + u64::from(offset);
+        storage.read(at, into).map_err(LogError::Storage)
+    }
+
+    /// The seed of the check over the bytes at a place.
+    pub fn seed(&self, place: Place) -> Crc {
+        self.salt.at(self.ring.slot(place.slot).number(), place.offset)
+    }
+
+    /// The error that names a place.
+    pub fn corrupt<E>(&self, place: Place) -> LogError<E> {
+        let segment = self.ring.slot(place.slot).number();
+        LogError::Corrupt { segment, offset: place.offset }
+    }
+
+    /// Length of a record in bytes, padding included.
+    pub fn bytes_of(&self, header: &Header) -> u64 {
+        let bytes = header.record.bytes(self.layout.index_form());
+        bytes.next_multiple_of(u64::from(self.layout.align()))
+    }
+
+    /// The log together with its storage, for reading.
+    pub fn on<'a, S>(&'a mut self, storage: &'a mut S) -> OnStorage<'a, 'r, S> {
+        OnStorage { log: self, storage }
+    }
+}
+
+/// Why a segment is opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// The one before is full, or the store is new.
+    Append,
+    /// The store was opened.
+    Recovery {
+        /// Whether a batch that began in the predecessor is ended here.
+        continues_batch: bool,
+    },
+}

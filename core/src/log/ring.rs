@@ -1,0 +1,284 @@
+//! The slots of the ring, in RAM: which segment lies where, in which order, and which slots are free.
+
+use crate::format::Predecessor;
+use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::types::Sequence;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// No slot.
+const NO_SLOT: u32 = u32::MAX;
+
+/// What a slot holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlotState {
+    /// Nothing that is needed; it is erased before it is used again.
+    Free,
+    /// Nothing, and this run erased it.
+    Clean,
+    /// A segment of the ring.
+    Live,
+    /// A sector of it no longer erases: it is never used again by this run.
+    Bad,
+    /// During recovery: it must not be erased, since a recovery after this one may need it.
+    Protected,
+    /// During recovery: a segment that would count if newer ones did not.
+    Candidate,
+}
+
+/// What is known of a slot. All plain words, since it lives in the region.
+#[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Slot {
+    number: u32,
+    end: u32,
+    index: u32,
+    erase_count: u32,
+    next: u32,
+    state: u32,
+}
+
+impl Slot {
+    /// Number of the segment that lies (or lay last) in the slot; 0 if none is known.
+    pub const fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Offset behind the segment's last valid record, in bytes; 0 while it is open.
+    pub const fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// Offset of the segment's last index page, in bytes; 0 if there is none.
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// How often the slot was erased.
+    pub const fn erase_count(&self) -> u32 {
+        self.erase_count
+    }
+
+    /// What the slot holds.
+    pub const fn state(&self) -> SlotState {
+        match self.state {
+            0 => SlotState::Free,
+            1 => SlotState::Clean,
+            2 => SlotState::Live,
+            3 => SlotState::Bad,
+            4 => SlotState::Protected,
+            _ => SlotState::Candidate,
+        }
+    }
+}
+
+/// A queue of slots, linked through `next`.
+#[derive(Clone, Copy)]
+struct Queue {
+    first: u32,
+    last: u32,
+    len: u32,
+}
+
+impl Queue {
+    const EMPTY: Self = Self { first: NO_SLOT, last: NO_SLOT, len: 0 };
+}
+
+/// The slots: the chain of live segments from tail to head, and the queue of free slots, oldest first.
+pub struct Ring<'r> {
+    slots: &'r mut [Slot],
+    chain: Queue,
+    free: Queue,
+    segment_bytes: u32,
+}
+
+impl<'r> Ring<'r> {
+    /// What [`new`](Self::new) takes of the region.
+    pub const fn footprint(before: Footprint, segments: u32) -> Footprint {
+        before.slice::<Slot>(segments as usize)
+    }
+
+    /// A ring of `segments` slots of which nothing is known yet: neither live nor free.
+    ///
+    /// # Errors
+    /// The region is too small.
+    pub fn new(
+        memory: &mut StorageCoordinator<'r>,
+        segments: u32,
+        segment_bytes: u32,
+    ) -> Result<Self, RegionTooSmall> {
+        let slots = memory.slice_of::<Slot>(segments as usize)?;
+        Ok(Self { slots, chain: Queue::EMPTY, free: Queue::EMPTY, segment_bytes })
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.slots.fill(Slot::default());
+        self.chain = Queue::EMPTY;
+        self.free = Queue::EMPTY;
+    }
+
+    /// Number of slots.
+    pub fn segments(&self) -> u32 {
+        // The slice was made with a count of this type.
+        self.slots.len() as u32
+    }
+
+    /// What is known of the slot; an empty one if there is no such slot.
+    pub fn slot(&self, slot: u32) -> Slot {
+        self.slots.get(slot as usize).copied().unwrap_or_default()
+    }
+
+    /// All slots in the order in which they lie on the media.
+    pub fn slots(&self) -> &[Slot] {
+        self.slots
+    }
+
+    fn with(&mut self, slot: u32, change: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            change(slot);
+        }
+    }
+
+    /// Notes what a readable header says of the slot.
+    pub fn found(&mut self, slot: u32, number: u32, erase_count: u32) {
+        self.with(slot, |slot| {
+            slot.number = number;
+            slot.erase_count = erase_count;
+        });
+    }
+
+    /// Notes what a slot is to recovery.
+    pub fn set_state(&mut self, slot: u32, state: SlotState) {
+        self.with(slot, |slot| slot.state = state as u32);
+    }
+
+    /// Makes this segment the oldest of the chain.
+    pub fn push_tail(&mut self, segment: Predecessor) {
+        let next = self.chain.first;
+        self.with(segment.slot, |slot| {
+            slot.number = segment.number;
+            slot.end = segment.end;
+            slot.index = segment.index;
+            slot.next = next;
+            slot.state = SlotState::Live as u32;
+        });
+        if self.chain.len == 0 {
+            self.chain.last = segment.slot;
+        }
+        self.chain.first = segment.slot;
+        self.chain.len += 1;
+    }
+
+    /// Live segments.
+    pub fn live(&self) -> u32 {
+        self.chain.len
+    }
+
+    /// Free slots, clean ones included.
+    pub fn free(&self) -> u32 {
+        self.free.len
+    }
+
+    /// The slot of the oldest live segment.
+    pub fn tail(&self) -> Option<u32> {
+        (self.chain.first != NO_SLOT).then_some(self.chain.first)
+    }
+
+    /// The slot of the newest live segment.
+    pub fn head(&self) -> Option<u32> {
+        (self.chain.last != NO_SLOT).then_some(self.chain.last)
+    }
+
+    /// The slot of the segment that came after the one in `slot`, if that is live and not the head.
+    pub fn after(&self, slot: u32) -> Option<u32> {
+        let known = self.slot(slot);
+        (known.state() == SlotState::Live && known.next != NO_SLOT).then_some(known.next)
+    }
+
+    /// The slots of the live segments, oldest first.
+    pub fn chain(&self) -> impl Iterator<Item = u32> + '_ {
+        core::iter::successors(self.tail(), |slot| self.after(*slot)).take(self.chain.len as usize)
+    }
+
+    fn push(&mut self, queue: fn(&mut Self) -> &mut Queue, slot: u32, state: u32) {
+        self.with(slot, |slot| {
+            slot.next = NO_SLOT;
+            slot.state = state;
+        });
+        let last = queue(self).last;
+        self.with(last, |last| last.next = slot);
+        let queue = queue(self);
+        if queue.len == 0 {
+            queue.first = slot;
+        }
+        queue.last = slot;
+        queue.len += 1;
+    }
+
+    fn pop(&mut self, queue: fn(&mut Self) -> &mut Queue) -> Option<u32> {
+        let first = queue(self).first;
+        if first == NO_SLOT {
+            return None;
+        }
+        let next = self.slot(first).next;
+        let queue = queue(self);
+        queue.first = next;
+        queue.len -= 1;
+        if queue.len == 0 {
+            *queue = Queue::EMPTY;
+        }
+        Some(first)
+    }
+
+    /// Makes the segment in `slot` the newest of the chain.
+    pub fn push_head(&mut self, slot: u32, number: u32) {
+        self.with(slot, |slot| {
+            slot.number = number;
+            slot.end = 0;
+            slot.index = 0;
+        });
+        self.push(|ring| &mut ring.chain, slot, SlotState::Live as u32);
+    }
+
+    /// Notes where the newest segment of the chain ends, and its last index page.
+    pub fn end_head(&mut self, end: u32, index: u32) {
+        self.with(self.chain.last, |slot| {
+            slot.end = end;
+            slot.index = index;
+        });
+    }
+
+    /// Takes the oldest segment out of the chain; its slot is neither live nor free until [`add_free`](Self::add_free).
+    pub fn pop_tail(&mut self) -> Option<u32> {
+        self.pop(|ring| &mut ring.chain)
+    }
+
+    /// Queues a slot as free, behind all that are free already.
+    pub fn add_free(&mut self, slot: u32) {
+        self.push(|ring| &mut ring.free, slot, SlotState::Free as u32);
+    }
+
+    /// The free slot that is used next.
+    pub fn next_free(&self) -> Option<u32> {
+        (self.free.first != NO_SLOT).then_some(self.free.first)
+    }
+
+    /// Takes the free slot that is used next.
+    pub fn pop_free(&mut self) -> Option<u32> {
+        self.pop(|ring| &mut ring.free)
+    }
+
+    /// Notes that an erase of the slot was begun, and how it ended.
+    pub fn erased(&mut self, slot: u32, state: SlotState) {
+        self.with(slot, |slot| {
+            slot.erase_count = slot.erase_count.saturating_add(1);
+            slot.state = state as u32;
+        });
+    }
+
+    /// The position along the log of an offset in a slot: the one order of everything.
+    pub fn position(&self, slot: u32, offset: u32) -> Sequence {
+        let number = u64::from(self.slot(slot).number);
+        Sequence::new(number * u64::from(self.segment_bytes) + u64::from(offset))
+    }
+}

@@ -1,0 +1,82 @@
+//! Walking over the records of one segment, in log order.
+
+use super::{LogError, ReadLog};
+use crate::format::{Header, Place};
+
+/// A walk over the records of a segment from one offset up to another. It holds no borrow.
+#[derive(Clone, Copy, Debug)]
+pub struct Walk {
+    slot: u32,
+    at: u32,
+    end: u32,
+    bodies: bool,
+}
+
+/// What a walk met.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// A valid record.
+    Record {
+        /// Its header.
+        header: Header,
+        /// Where it starts in the segment, in bytes.
+        offset: u32,
+        /// Its length in bytes, padding included.
+        bytes: u32,
+    },
+    /// Bytes that are no valid record, where there should be one.
+    Invalid {
+        /// Where they start in the segment, in bytes.
+        offset: u32,
+    },
+    /// The end.
+    End,
+}
+
+impl Walk {
+    /// A walk over the segment in `slot` from offset `from` up to `end`. It looks at headers only.
+    pub const fn new(slot: u32, from: u32, end: u32) -> Self {
+        Self { slot, at: from, end, bodies: false }
+    }
+
+    /// The same walk, that takes a record for valid only if its body is, too.
+    #[must_use]
+    pub const fn checking_bodies(self) -> Self {
+        Self { bodies: true, ..self }
+    }
+
+    /// Offset of the next step, in bytes.
+    pub const fn at(&self) -> u32 {
+        self.at
+    }
+
+    /// Goes on from another offset.
+    pub const fn skip_to(&mut self, offset: u32) {
+        self.at = offset;
+    }
+
+    /// The next record. After [`Step::Invalid`] it stays where it is until [`skip_to`](Self::skip_to).
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn next<L: ReadLog>(&mut self, from: &mut L) -> Result<Step, LogError<L::Error>> {
+        if self.at >= self.end {
+            return Ok(Step::End);
+        }
+        let place = Place { slot: self.slot, offset: self.at };
+        let invalid = Ok(Step::Invalid { offset: self.at });
+        let Some(header) = from.header(place)? else { return invalid };
+        let bytes = from.log().bytes_of(&header);
+        if u64::from(self.at) + bytes > u64::from(self.end) {
+            return invalid;
+        }
+        if self.bodies && !from.body_is_valid(place, &header)? {
+            return invalid;
+        }
+        // Below `end`, which is 32 bits.
+        let bytes = bytes as u32;
+        let offset = self.at;
+        self.at += bytes;
+        Ok(Step::Record { header, offset, bytes })
+    }
+}

@@ -1,0 +1,374 @@
+//! The one door: what each record does to the state.
+
+use super::{Adjacency, Charge, State};
+use crate::edges::{HubError, PendingEdge};
+use crate::format::{EdgeChange, Header, Record};
+use crate::log::{Log, LogError, ReadLog};
+use crate::storage::Storage;
+use crate::types::{BlockId, Direction, KeyRange, Location, NodeNumber};
+
+/// Why a record could not be applied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ApplyError<E> {
+    /// The log could not be read.
+    Log(LogError<E>),
+    /// More of something than the capacity allows.
+    TooMany {
+        /// What there is too much of.
+        what: Limit,
+        /// How many there are, at least.
+        needed: u32,
+        /// How many fit.
+        capacity: u32,
+    },
+}
+
+/// What a capacity limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Limit {
+    /// `Capacity::nodes`.
+    Nodes,
+    /// `Capacity::pending_edges`.
+    PendingEdges,
+    /// `Capacity::hub_pages`.
+    HubPages,
+    /// `Capacity::intents`.
+    Intents,
+    /// `Capacity::segments`.
+    Segments,
+    /// `Capacity::segment_bytes`.
+    SegmentBytes,
+    /// `Capacity::block_bytes`.
+    BlockBytes,
+    /// `Capacity::batch_operations`.
+    BatchOperations,
+    /// `Capacity::batch_bytes`.
+    BatchBytes,
+    /// `Capacity::buffer_bytes`.
+    BufferBytes,
+}
+
+impl Limit {
+    /// The field of `Capacity` that sets it.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Nodes => "nodes",
+            Self::PendingEdges => "pending_edges",
+            Self::HubPages => "hub_pages",
+            Self::Intents => "intents",
+            Self::Segments => "segments",
+            Self::SegmentBytes => "segment_bytes",
+            Self::BlockBytes => "block_bytes",
+            Self::BatchOperations => "batch_operations",
+            Self::BatchBytes => "batch_bytes",
+            Self::BufferBytes => "buffer_bytes",
+        }
+    }
+}
+
+impl<E> From<LogError<E>> for ApplyError<E> {
+    fn from(error: LogError<E>) -> Self {
+        Self::Log(error)
+    }
+}
+
+impl<'r> State<'r> {
+    /// Applies the record that was appended at `at`. The later record of a key wins.
+    ///
+    /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes with pending edges
+    /// O(their pending edges). Reads the header of each record that is superseded.
+    ///
+    /// # Errors
+    /// The log could not be read, or more of something than the capacity allows (which the running engine sees to
+    /// beforehand, so that it means a store that was written with a larger capacity).
+    pub fn apply<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        record: &Record,
+        at: Location,
+    ) -> Result<(), ApplyError<S::Error>> {
+        match record {
+            Record::Block { number, id, .. } | Record::Node { number, id } => {
+                self.apply_home(storage, log, (*number, id), record, at)
+            }
+            Record::Edge(change) => self.apply_edge(log, change, record, at),
+            Record::Adjacency { number, direction, entries, range } => {
+                let list = (*number, *direction);
+                match range {
+                    None => self.apply_list(storage, log, list, *entries, at),
+                    Some(range) => self.apply_page(storage, log, list, *range, at),
+                }
+            }
+            Record::Intent { number, id } => {
+                self.apply_intent(storage, log, (*number, id), record, at)
+            }
+            Record::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
+            Record::Retire { .. } | Record::Mark | Record::BatchEnd { .. } | Record::Index(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    fn charge_of(log: &Log<'r>, record: &Record) -> Charge {
+        let bytes = record.bytes(log.layout().index_form());
+        let padded = bytes.next_multiple_of(u64::from(log.layout().align()));
+        Charge::of(log.layout(), padded, record.kind().has_id())
+    }
+
+    /// What the record that is superseded was, and takes its charge off.
+    fn supersede<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        at: Location,
+    ) -> Result<Header, LogError<S::Error>> {
+        let header = log.on(storage).known_header(at)?;
+        self.live.subtract(Charge::of_header(log.layout(), &header));
+        Ok(header)
+    }
+
+    /// Takes the home record off a node: charge, count of blocks, and the id's entry.
+    fn leave_home<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        number: NodeNumber,
+    ) -> Result<(), LogError<S::Error>> {
+        let home = self.index.home(number);
+        if home.is_none() {
+            return Ok(());
+        }
+        let old = self.supersede(storage, log, home)?;
+        self.blocks -= u32::from(matches!(old.record, Record::Block { .. }));
+        if let Some(id) = old.record.id() {
+            self.index.remove(self.index.hash(id), number);
+        }
+        self.index.set_home(number, Location::NONE);
+        Ok(())
+    }
+
+    fn take_number<E>(&mut self, number: NodeNumber) -> Result<(), ApplyError<E>> {
+        let capacity = self.index.capacity();
+        let needed = number.get().saturating_add(1);
+        let full = ApplyError::TooMany { what: Limit::Nodes, needed, capacity };
+        self.index.take(number).map(|_| ()).map_err(|_| full)
+    }
+
+    fn apply_home<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        (number, id): (NodeNumber, &BlockId),
+        record: &Record,
+        at: Location,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let hash = self.index.hash(id);
+        let home = self.index.home(number);
+        let mut renamed = home.is_none();
+        if !home.is_none() {
+            let old = self.supersede(storage, log, home)?;
+            self.blocks -= u32::from(matches!(old.record, Record::Block { .. }));
+            if let Some(old_id) = old.record.id().filter(|old_id| *old_id != id) {
+                // Only the log of a store that was damaged says so: the number went to another id unnoticed.
+                self.index.remove(self.index.hash(old_id), number);
+                renamed = true;
+            }
+        }
+        if renamed {
+            self.take_number(number)?;
+            let capacity = self.index.capacity();
+            let full = ApplyError::TooMany { what: Limit::Nodes, needed: capacity + 1, capacity };
+            self.index.insert(hash, number, at).map_err(|_| full)?;
+        } else {
+            self.index.relocate(hash, number, at);
+        }
+        self.blocks += u32::from(matches!(record, Record::Block { .. }));
+        self.live.add(Self::charge_of(log, record));
+        Ok(())
+    }
+
+    fn apply_edge<E>(
+        &mut self,
+        log: &Log<'r>,
+        change: &EdgeChange,
+        record: &Record,
+        at: Location,
+    ) -> Result<(), ApplyError<E>> {
+        self.take_number(change.source)?;
+        self.take_number(change.target)?;
+        let charge = Self::charge_of(log, record);
+        let align = u64::from(log.layout().align());
+        // A change record is at most 17 bytes before padding, so that this fits at every alignment.
+        let units = u8::try_from(charge.bytes / align).unwrap_or(u8::MAX);
+        let EdgeChange { source, kind, target, add } = *change;
+        let pending = PendingEdge { source, kind, target, add, location: at, units };
+        let replaced = self.pending.insert(pending).map_err(|full| ApplyError::TooMany {
+            what: Limit::PendingEdges,
+            needed: full.needed,
+            capacity: full.capacity,
+        })?;
+        self.live.add(charge);
+        if let Some(old) = replaced {
+            self.live.subtract(pending_charge(log, &old));
+        }
+        Ok(())
+    }
+
+    fn clear_halves(
+        &mut self,
+        log: &Log<'r>,
+        (number, direction): (NodeNumber, Direction),
+        range: KeyRange,
+    ) {
+        let live = &mut self.live;
+        self.pending.clear_halves(number, direction, range, |freed| {
+            live.subtract(pending_charge(log, &freed));
+        });
+    }
+
+    /// Forgets where the list lies, and takes off the charges of its records.
+    fn drop_list<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        (number, direction): (NodeNumber, Direction),
+    ) -> Result<(), LogError<S::Error>> {
+        match self.adjacency(number, direction) {
+            Adjacency::None => {}
+            Adjacency::Record(location) => {
+                self.supersede(storage, log, location)?;
+            }
+            Adjacency::Pages(chain) => {
+                let mut failed = None;
+                let live = &mut self.live;
+                self.hubs.drop_chain(chain, |dead| match log.on(storage).known_header(dead) {
+                    Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
+                    Err(error) => failed = Some(error),
+                });
+                failed.map_or(Ok(()), Err)?;
+            }
+        }
+        self.set_adjacency(number, direction, Adjacency::None);
+        Ok(())
+    }
+
+    /// One record is the whole list; an empty one is no record at all.
+    fn apply_list<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        list: (NodeNumber, Direction),
+        entries: u32,
+        at: Location,
+    ) -> Result<(), ApplyError<S::Error>> {
+        self.take_number(list.0)?;
+        self.drop_list(storage, log, list)?;
+        self.clear_halves(log, list, KeyRange::ALL);
+        if entries > 0 {
+            self.set_adjacency(list.0, list.1, Adjacency::Record(at));
+            let header = log.on(storage).known_header(at)?;
+            self.live.add(Charge::of_header(log.layout(), &header));
+        }
+        Ok(())
+    }
+
+    /// One page of a list: it covers its range, whatever lay there before.
+    fn apply_page<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        list: (NodeNumber, Direction),
+        range: KeyRange,
+        at: Location,
+    ) -> Result<(), ApplyError<S::Error>> {
+        self.take_number(list.0)?;
+        let chain = match self.adjacency(list.0, list.1) {
+            Adjacency::Pages(chain) => chain,
+            Adjacency::Record(location) => {
+                self.hubs.begin(location).map_err(|error| hub_error(error, log, at))?
+            }
+            Adjacency::None => {
+                self.hubs.begin(Location::NONE).map_err(|error| hub_error(error, log, at))?
+            }
+        };
+        self.set_adjacency(list.0, list.1, Adjacency::Pages(chain));
+        let mut failed = None;
+        let live = &mut self.live;
+        let placed =
+            self.hubs.place(chain, range, at, |dead| match log.on(storage).known_header(dead) {
+                Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
+                Err(error) => failed = Some(error),
+            });
+        placed.map_err(|error| hub_error(error, log, at))?;
+        failed.map_or(Ok(()), Err)?;
+        let header = log.on(storage).known_header(at)?;
+        self.live.add(Charge::of_header(log.layout(), &header));
+        self.clear_halves(log, list, range);
+        Ok(())
+    }
+
+    fn apply_intent<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        (number, id): (NodeNumber, &BlockId),
+        record: &Record,
+        at: Location,
+    ) -> Result<(), ApplyError<S::Error>> {
+        self.take_number(number)?;
+        self.leave_home(storage, log, number)?;
+        // The home record may lie before the tail already; the id's entry is then that of a later node, or none.
+        self.index.remove(self.index.hash(id), number);
+        let charge = Self::charge_of(log, record);
+        if self.intents.contains(number) {
+            self.live.subtract(charge);
+        }
+        let capacity = self.intents.capacity();
+        if !self.intents.open_at(number, at) {
+            let needed = capacity + 1;
+            return Err(ApplyError::TooMany { what: Limit::Intents, needed, capacity });
+        }
+        self.live.add(charge);
+        Ok(())
+    }
+
+    fn apply_tombstone<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        number: NodeNumber,
+        id: &BlockId,
+    ) -> Result<(), ApplyError<S::Error>> {
+        self.take_number(number)?;
+        self.leave_home(storage, log, number)?;
+        for direction in Direction::BOTH {
+            self.drop_list(storage, log, (number, direction))?;
+        }
+        let live = &mut self.live;
+        self.pending.remove_node(number, |freed| live.subtract(pending_charge(log, &freed)));
+        if self.intents.contains(number) {
+            live.subtract(Self::charge_of(log, &Record::Intent { number, id: *id }));
+            self.intents.close(number);
+        }
+        self.index.release(number);
+        Ok(())
+    }
+}
+
+fn pending_charge(log: &Log<'_>, change: &PendingEdge) -> Charge {
+    let bytes = u64::from(change.units) * u64::from(log.layout().align());
+    Charge::of(log.layout(), bytes, false)
+}
+
+fn hub_error<E>(error: HubError, log: &Log<'_>, at: Location) -> ApplyError<E> {
+    match error {
+        HubError::Full { needed, capacity } => {
+            ApplyError::TooMany { what: Limit::HubPages, needed, capacity }
+        }
+        _ => ApplyError::Log(log.corrupt(log.layout().place(at))),
+    }
+}

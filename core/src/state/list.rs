@@ -1,0 +1,191 @@
+//! Reading a node's adjacency on the writing side: entry by entry, through a small window, holding no borrow.
+
+use super::{Adjacency, State};
+use crate::format::{ENTRY_BYTES, Record, entry_key};
+use crate::log::{LogError, ReadLog};
+use crate::types::{Direction, EdgeKey, KeyRange, Location, NodeNumber};
+
+/// Entries that are read at once.
+const WINDOW: u32 = 32;
+
+/// A record of the list, and which part of it counts.
+#[derive(Clone, Copy)]
+struct Page {
+    range: KeyRange,
+    location: Location,
+    entries: u32,
+    /// Where its entries start in the segment, in bytes.
+    body: u32,
+    next: u32,
+}
+
+/// The folded edges of a node in one direction, in key order, from some key on. What is pending is not among them.
+///
+/// It holds no borrow: the state may change between two calls of [`next`](Self::next) as long as the list does not.
+pub struct List {
+    node: NodeNumber,
+    direction: Direction,
+    page: Option<Page>,
+    window: [u8; (WINDOW * ENTRY_BYTES) as usize],
+    window_first: u32,
+    window_len: u32,
+}
+
+impl List {
+    /// The list from `from` on. One binary search in one record.
+    ///
+    /// # Errors
+    /// The storage refused, or a record of the list is damaged.
+    pub fn from<L: ReadLog>(
+        log: &mut L,
+        state: &State<'_>,
+        (node, direction): (NodeNumber, Direction),
+        from: EdgeKey,
+    ) -> Result<Self, LogError<L::Error>> {
+        let mut list = Self {
+            node,
+            direction,
+            page: None,
+            window: [0; (WINDOW * ENTRY_BYTES) as usize],
+            window_first: 0,
+            window_len: 0,
+        };
+        list.enter(log, state, from)?;
+        list.seek(log, from)?;
+        Ok(list)
+    }
+
+    /// How many entries the record has that the list stands in; 0 if there is none.
+    pub fn record_entries(&self) -> u32 {
+        self.page.map_or(0, |page| page.entries)
+    }
+
+    /// Turns to the record that covers `key`.
+    fn enter<L: ReadLog>(
+        &mut self,
+        log: &mut L,
+        state: &State<'_>,
+        key: EdgeKey,
+    ) -> Result<(), LogError<L::Error>> {
+        self.window_len = 0;
+        self.page = None;
+        let (range, location) = match state.adjacency(self.node, self.direction) {
+            Adjacency::None => return Ok(()),
+            Adjacency::Record(location) => (KeyRange::ALL, location),
+            Adjacency::Pages(chain) => match state.hubs.page_of(chain, key) {
+                Some(found) => found,
+                None => return Ok(()),
+            },
+        };
+        let mut page = Page { range, location, entries: 0, body: 0, next: 0 };
+        if !location.is_none() {
+            let header = log.known_header(location)?;
+            let place = log.log().layout().place(location);
+            let Record::Adjacency { entries, .. } = header.record else {
+                return Err(log.log().corrupt(place));
+            };
+            page.entries = entries;
+            page.body = place.offset + header.record.header_bytes();
+        }
+        self.page = Some(page);
+        Ok(())
+    }
+
+    /// Goes to the first entry of this record that is at least `key`.
+    fn seek<L: ReadLog>(
+        &mut self,
+        log: &mut L,
+        key: EdgeKey,
+    ) -> Result<(), LogError<L::Error>> {
+        let Some(mut page) = self.page else { return Ok(()) };
+        if key > EdgeKey::MIN {
+            let (mut low, mut high) = (0, page.entries);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                let mut bytes = [0; ENTRY_BYTES as usize];
+                let slot = log.log().layout().place(page.location).slot;
+                log.read(slot, page.body + middle * ENTRY_BYTES, &mut bytes)?;
+                if entry_key(&bytes) < key { low = middle + 1 } else { high = middle }
+            }
+            page.next = low;
+        }
+        self.page = Some(page);
+        Ok(())
+    }
+
+    /// The next edge.
+    ///
+    /// # Errors
+    /// The storage refused, or a record of the list is damaged.
+    pub fn next<L: ReadLog>(
+        &mut self,
+        log: &mut L,
+        state: &State<'_>,
+    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
+        while let Some(mut page) = self.page {
+            let inside = match self.entry(log, &page)? {
+                Some(key) => page.range.high.is_none_or(|high| key < high).then_some(key),
+                None => None,
+            };
+            let Some(key) = inside else {
+                match page.range.high {
+                    None => self.page = None,
+                    Some(high) => {
+                        self.enter(log, state, high)?;
+                        self.seek(log, high)?;
+                    }
+                }
+                continue;
+            };
+            page.next += 1;
+            self.page = Some(page);
+            if key >= page.range.low {
+                return Ok(Some(key));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entry that the page stands at, through the window.
+    fn entry<L: ReadLog>(
+        &mut self,
+        log: &mut L,
+        page: &Page,
+    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
+        if page.next >= page.entries {
+            return Ok(None);
+        }
+        let in_window = page.next.wrapping_sub(self.window_first);
+        if self.window_len == 0 || in_window >= self.window_len {
+            self.window_first = page.next;
+            self.window_len = (page.entries - page.next).min(WINDOW);
+            let bytes = (self.window_len * ENTRY_BYTES) as usize;
+            let slot = log.log().layout().place(page.location).slot;
+            let at = page.body + page.next * ENTRY_BYTES;
+            let into = self.window.get_mut(..bytes).unwrap_or_default();
+            log.read(slot, at, into)?;
+        }
+        let start = ((page.next - self.window_first) * ENTRY_BYTES) as usize;
+        Ok(self.window.get(start..).and_then(|rest| rest.first_chunk()).map(entry_key))
+    }
+}
+
+impl<'r> State<'r> {
+    /// Whether the edge is there: folded or pending. One or two binary searches.
+    ///
+    /// # Errors
+    /// The storage refused, or a record of the list is damaged.
+    pub fn has_edge<L: ReadLog>(
+        &self,
+        log: &mut L,
+        source: NodeNumber,
+        key: EdgeKey,
+    ) -> Result<bool, LogError<L::Error>> {
+        let change = self.pending.get(source, crate::types::EdgeKind(key.kind), key.number);
+        if let Some(change) = change {
+            return Ok(change.add);
+        }
+        let mut list = List::from(log, self, (source, Direction::Out), key)?;
+        Ok(list.next(log, self)? == Some(key))
+    }
+}

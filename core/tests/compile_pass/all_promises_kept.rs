@@ -1,0 +1,62 @@
+//! What the other cases break, kept; it is built and run.
+use core::mem::{MaybeUninit, swap};
+use core::sync::atomic::AtomicU8;
+use kausaldb::memory::owned::{Caller, Engine, Owned};
+use kausaldb::memory::{Arena, Footprint, PoolError, RegionTooSmall, StorageCoordinator};
+use zerocopy::{FromBytes, IntoBytes};
+
+const NODES: usize = 100;
+const FOOTPRINT: Footprint = Footprint::new()
+    .slice::<u64>(NODES)
+    .slice::<AtomicU8>(NODES)
+    .pool::<Row>(4)
+    .slice::<Line>(2);
+const REGION_BYTES: usize = 2048;
+const _: () = assert!(REGION_BYTES >= FOOTPRINT.region_bytes());
+
+#[derive(Clone, Copy, PartialEq, Debug, FromBytes, IntoBytes)]
+#[repr(C)]
+struct Row {
+    version: u32,
+    kind: u32,
+}
+
+#[derive(FromBytes, IntoBytes)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+fn main() -> Result<(), RegionTooSmall> {
+    let mut region = [MaybeUninit::uninit(); REGION_BYTES];
+    let mut coordinator = StorageCoordinator::new(&mut region);
+    let versions = coordinator.slice_of::<u64>(NODES)?;
+    let verified = coordinator.slice_of::<AtomicU8>(NODES)?;
+    let mut rows = coordinator.pool_of::<Row>(4)?;
+    let lines = coordinator.slice_of::<Line>(2)?;
+    drop(coordinator);
+    assert_eq!((versions.len(), verified.len(), lines[1].0), (NODES, NODES, [0; 64]));
+
+    let row = Row { version: 1, kind: 2 };
+    let handle = rows.acquire(row).unwrap();
+    assert_eq!(rows.get(handle), Ok(&row));
+    let mut moved = Box::new(rows);
+    assert_eq!(moved.release(handle), Ok(row));
+    assert_eq!(moved.release(handle), Err(PoolError::Stale));
+
+    let (mut one, mut two) = ([MaybeUninit::uninit(); 64], [MaybeUninit::uninit(); 32]);
+    let (mut one, mut two) = (Arena::new(&mut one), Arena::new(&mut two));
+    let kept = one.slice_of::<u8>(4)?;
+    swap(&mut one, &mut two);
+    let sum = two.scope(|scratch| {
+        let ones = scratch.slice_of::<u8>(8)?;
+        ones.fill(1);
+        let twos = scratch.scope(|inner| inner.slice_of::<u8>(8).map(|twos| twos.len()))?;
+        Ok(ones.iter().sum::<u8>() as usize + twos)
+    })?;
+    assert_eq!((kept, sum, one.remaining(), two.remaining()), (&mut [0; 4][..], 16, 32, 60));
+
+    let caller = Caller::token();
+    let staged = Owned::new([1u8; 4], &caller);
+    assert_eq!(staged.get(&caller), &[1; 4]);
+    let _engines: Owned<[u8; 4], Engine> = staged.transfer(&caller);
+    Ok(())
+}
