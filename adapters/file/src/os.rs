@@ -1,0 +1,27 @@
+//! The two things that std offers for Unix only: access by position, and syncing a directory.
+//!
+//! A port to another system writes this file anew and no other.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// Fills `into` with the bytes from `at` on.
+pub(crate) fn read_at(file: &File, at: u64, into: &mut [u8]) -> io::Result<()> {
+    file.read_exact_at(into, at)
+}
+
+/// Writes all of `bytes` from `at` on.
+pub(crate) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
+    file.write_all_at(bytes, at)
+}
+
+/// Makes the name of a new file survive power loss.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    File::open(directory)?.sync_all()
+}
