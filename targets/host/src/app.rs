@@ -1,4 +1,5 @@
-//! From arguments to a command on a store: which commands write, what they print, and in which words they end.
+//! From arguments to a command on a store: which commands write, what they print, and in which words they
+//! end.
 
 use crate::args::{Arguments, Command, Create, Import, Index, Neighbours};
 use crate::commands::progress::Progress;
@@ -99,7 +100,8 @@ fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) ->
     let mut store = Store::open_or_create(path, &options.sizes)?;
     let done = index::index(&mut store, &options.directory, &mut Progress::new())?;
     store.close()?;
-    let (report, seconds) = (done.report, (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
+    let (report, seconds) =
+        (done.report, (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
     if json {
         writeln!(out, "{}", serde_json::to_string(&Summary { report, seconds })?)?;
         return Ok(());
@@ -153,7 +155,10 @@ fn input(file: &Path) -> Outcome<Box<dyn BufRead>> {
         return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
     }
     let refuse = |reason: &dyn std::fmt::Display| {
-        Failure::usage(format_args!("{}: {reason}; name a file of JSON lines, or -", file.display()))
+        Failure::usage(format_args!(
+            "{}: {reason}; name a file of JSON lines, or -",
+            file.display()
+        ))
     };
     let opened = File::open(file).map_err(|error| refuse(&error))?;
     if opened.metadata().is_ok_and(|metadata| metadata.is_dir()) {

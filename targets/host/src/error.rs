@@ -82,7 +82,8 @@ impl Failure {
     }
 }
 
-/// Output errors are the only bare I/O errors that commands meet; others are given their words where they happen.
+/// Output errors are the only bare I/O errors that commands meet; others are given their words where they
+/// happen.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::output(&error)

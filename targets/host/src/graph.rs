@@ -26,7 +26,8 @@ pub(crate) trait Graph {
     /// What is stored is damaged or cannot be read.
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>>;
 
-    /// The edges of a node in one direction, of one kind or of all, ordered by kind and then by the other end.
+    /// The edges of a node in one direction, of one kind or of all, ordered by kind and then by the other
+    /// end.
     ///
     /// # Errors
     /// What is stored is damaged or cannot be read.

@@ -83,7 +83,8 @@ fn place(source_uri: &str, lines: Option<[u64; 2]>) -> String {
     }
 }
 
-/// Whether a block has this name, or a URI that ends so. The end must begin at a word: `in.rs` is none of `main.rs`.
+/// Whether a block has this name, or a URI that ends so. The end must begin at a word: `in.rs` is none of
+/// `main.rs`.
 pub(crate) fn is_called(block: &BlockRef<'_>, name: &str) -> bool {
     ends_with_word(block.source_uri(), name) || has_name(block.metadata(), name)
 }

@@ -71,8 +71,15 @@ impl Case {
 
 fn put(id: &str, name: &str, content: &str) -> String {
     format!(
-        r#"{{"put":{{"id":"{id}","version":1,"source_uri":"a/{name}.rs","metadata":{{"name":"{name}"}},"content":"{content}"}}}}"#
-    ) + "\n"
+        concat!(
+            r#"{{"put":{{"id":"{id}","version":1,"source_uri":"a/{name}.rs","#,
+            r#""metadata":{{"name":"{name}"}},"content":"{content}"}}}}"#,
+            "\n"
+        ),
+        id = id,
+        name = name,
+        content = content
+    )
 }
 
 fn id(number: u32) -> String {
@@ -110,7 +117,10 @@ fn a_tree_is_indexed_queried_and_indexed_again() {
 #[test]
 fn an_export_of_an_import_of_an_export_is_the_same() {
     let case = Case::new();
-    let lines = link(&id(9), &id(1)) + &put(&id(2), "b", "\\u0000\\n\u{e9}") + &put(&id(1), "a", "") + &link(&id(1), &id(1));
+    let lines = link(&id(9), &id(1))
+        + &put(&id(2), "b", "\\u0000\\n\u{e9}")
+        + &put(&id(1), "a", "")
+        + &link(&id(1), &id(1));
     case.feed("import -", &lines);
     let first = case.run("export");
     assert_eq!(first.lines().count(), 4);
@@ -120,7 +130,8 @@ fn an_export_of_an_import_of_an_export_is_the_same() {
     assert_eq!(case.run("export --store copy.kdb"), first);
     assert_eq!(case.run("get --json 00000000000000000000000000000001"), {
         let line = put(&id(1), "a", "");
-        line.trim_end().strip_prefix("{\"put\":").unwrap().strip_suffix('}').unwrap().to_owned() + "\n"
+        line.trim_end().strip_prefix("{\"put\":").unwrap().strip_suffix('}').unwrap().to_owned()
+            + "\n"
     });
 }
 
@@ -129,8 +140,14 @@ fn operations_of_a_batch_act_one_after_another() {
     let case = Case::new();
     let delete = format!("{{\"delete\":{{\"id\":\"{}\"}}}}\n", id(1));
     let unlink = link(&id(7), &id(8)).replace("link", "unlink");
-    let lines = put(&id(1), "old", "") + &link(&id(1), &id(2)) + &link(&id(3), &id(1)) + &delete
-        + &put(&id(1), "new", "") + &link(&id(1), &id(4)) + &link(&id(1), &id(4)) + &unlink;
+    let lines = put(&id(1), "old", "")
+        + &link(&id(1), &id(2))
+        + &link(&id(3), &id(1))
+        + &delete
+        + &put(&id(1), "new", "")
+        + &link(&id(1), &id(4))
+        + &link(&id(1), &id(4))
+        + &unlink;
     case.feed("import -", &lines);
     assert_eq!(case.run("export"), put(&id(1), "new", "") + &link(&id(1), &id(4)));
     case.feed("import -", &(put(&id(1), "newer", "") + &delete + &delete));
@@ -227,7 +244,8 @@ fn reading_writes_nothing_and_needs_no_permission_to() {
     let mut permissions = fs::metadata(&path).unwrap().permissions();
     permissions.set_readonly(true);
     fs::set_permissions(&path, permissions).unwrap();
-    for command in ["export", "scan", "stats --capacity", "stats --json", "verify --json", "find a"] {
+    for command in ["export", "scan", "stats --capacity", "stats --json", "verify --json", "find a"]
+    {
         case.run(command);
     }
     case.run(&format!("get {ID}"));
@@ -255,7 +273,8 @@ fn a_closed_pipe_is_no_error() {
 #[test]
 fn an_image_for_a_board_has_its_geometry() {
     let case = Case::new();
-    case.run("create --store board.kdb --size 256K --segment-size 4096 --erase-size 4096 --write-size 8 --erased ff");
+    let sizes = "--size 256K --segment-size 4096 --erase-size 4096 --write-size 8 --erased ff";
+    case.run(&format!("create --store board.kdb {sizes}"));
     assert_eq!(fs::metadata(case.path("board.kdb")).unwrap().len(), 256 << 10);
     let stats = case.run("stats --json --store board.kdb");
     assert!(stats.contains(r#""blocks":0"#), "{stats}");

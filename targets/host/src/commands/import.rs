@@ -96,7 +96,8 @@ impl<S: GraphMut, W: Write> Importer<'_, S, W> {
     fn bad(&self, number: u64, error: &LineError) -> Failure {
         let (name, stored) = (self.options.name, self.report.lines);
         Failure::usage(format_args!(
-            "{name}: line {number}: {error}; lines 1 to {stored} are stored: correct the line and import again"
+            "{name}: line {number}: {error}; lines 1 to {stored} are stored: \
+             correct the line and import again"
         ))
     }
 }

@@ -1,4 +1,5 @@
-//! What `index` shows while it works: a bar where standard error is a terminal, and a line for each file left out.
+//! What `index` shows while it works: a bar where standard error is a terminal, and a line for each file
+//! left out.
 
 use crate::error::one_line;
 use crate::index::Watch;

@@ -29,8 +29,15 @@ fn failure(result: Outcome<Report>) -> (Class, String) {
 fn put(id: u128, name: &str, content: &str) -> String {
     let id = BlockId::from_u128(id);
     format!(
-        r#"{{"put":{{"id":"{id}","version":1,"source_uri":"a/{name}.rs","metadata":{{"name":"{name}"}},"content":"{content}"}}}}"#
-    ) + "\n"
+        concat!(
+            r#"{{"put":{{"id":"{id}","version":1,"source_uri":"a/{name}.rs","#,
+            r#""metadata":{{"name":"{name}"}},"content":"{content}"}}}}"#,
+            "\n"
+        ),
+        id = id,
+        name = name,
+        content = content
+    )
 }
 
 fn link(source: BlockId, kind: &str, target: BlockId) -> String {
@@ -154,8 +161,14 @@ fn neighbours_are_listed_both_ways_and_names_without_a_block_are_known() {
     assert_eq!(
         text,
         format!(
-            r#"{{"of":"{undefined}","direction":"in","kind":"calls","id":"{main}","name":"main","source_uri":"a/main.rs"}}"#
-        ) + "\n"
+            concat!(
+                r#"{{"of":"{undefined}","direction":"in","kind":"calls","id":"{main}","#,
+                r#""name":"main","source_uri":"a/main.rs"}}"#,
+                "\n"
+            ),
+            undefined = undefined,
+            main = main
+        )
     );
     let all = Wanted { ways: &Direction::BOTH, kind: None };
     let text = shown(|out| query::neighbours(&store, &id(2).to_string(), &all, false, out));

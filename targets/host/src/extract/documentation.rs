@@ -1,7 +1,8 @@
 //! The documentation of a definition, for the languages whose tag query does not name it.
 //!
-//! It is the comment that ends on the line above: line by line upwards, past attributes and decorators, without the
-//! comment signs. Comments look much the same in all languages here, so a list of signs is all that a language adds.
+//! It is the comment that ends on the line above: line by line upwards, past attributes and decorators,
+//! without the comment signs. Comments look much the same in all languages here, so a list of signs is all
+//! that a language adds.
 
 use super::Language;
 
@@ -74,6 +75,7 @@ fn is_attribute(line: &str) -> bool {
 fn join(lines: &[String]) -> String {
     let joined = lines.join("\n");
     let mut text = joined.trim().to_owned();
-    text.truncate(text.floor_char_boundary(BYTES_MAX));
+    let end = (0..=BYTES_MAX).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+    text.truncate(end);
     text
 }

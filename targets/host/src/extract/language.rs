@@ -1,10 +1,11 @@
 //! The languages: which files are theirs, how they are parsed, and what their tag queries miss.
 //!
-//! Each grammar brings its own tag query. Some of them leave out what a code graph cannot do without (C has no
-//! calls, Rust no constants and no `Type::function()`), so a language may add patterns of its own: `before` wins
-//! over the grammar's pattern for the same name, `after` gives way to it. The vocabulary is that of
-//! `tree-sitter-tags`, with two words more: `definition.declaration` is one without a body (a prototype, a method
-//! of a trait), and `reference.implementor` names the type that a Rust `impl` block is for.
+//! Each grammar brings its own tag query. Some of them leave out what a code graph cannot do without (C has
+//! no calls, Rust no constants and no `Type::function()`), so a language may add patterns of its own:
+//! `before` wins over the grammar's pattern for the same name, `after` gives way to it. The vocabulary is
+//! that of `tree-sitter-tags`, with two words more: `definition.declaration` is one without a body (a
+//! prototype, a method of a trait), and `reference.implementor` names the type that a Rust `impl` block is
+//! for.
 
 use tree_sitter_tags::TagsConfiguration;
 

@@ -1,7 +1,7 @@
 //! From a source file to its definitions and references, by the tag queries of `tree-sitter-tags`.
 //!
-//! This room knows one file at a time: nothing of ids, stores, or of where a name used here is defined. What it
-//! returns is in the order of the file, so the same bytes give the same answer.
+//! This room knows one file at a time: nothing of ids, stores, or of where a name used here is defined.
+//! What it returns is in the order of the file, so the same bytes give the same answer.
 
 mod documentation;
 mod language;

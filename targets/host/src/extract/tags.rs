@@ -29,7 +29,8 @@ impl Extractor {
 
     /// What the file with this text defines and uses.
     ///
-    /// The text need not be UTF-8; a name that is not is passed over. Costs about two microseconds for ten bytes.
+    /// The text need not be UTF-8; a name that is not is passed over. Costs about two microseconds for ten
+    /// bytes.
     ///
     /// # Errors
     /// The language's query does not compile or the parser gives up; neither depends on what the text means.
@@ -67,8 +68,8 @@ impl Extractor {
     }
 }
 
-/// Which of two tags of one name says more: definitions before references, what can be called before constants,
-/// the wider, the documented; the earlier if all that is equal.
+/// Which of two tags of one name says more: definitions before references, what can be called before
+/// constants, the wider, the documented; the earlier if all that is equal.
 fn rank(named: &Named<'_>) -> (bool, bool, usize, bool) {
     let Range { start, end } = named.tag.range;
     (

@@ -17,7 +17,8 @@ fn calls(extract: &Extract) -> Vec<(Source, &str)> {
 #[test]
 fn rust_methods_belong_to_the_type_of_their_impl_block() {
     let text = "//! A file.\n\n/// A store.\n#[derive(Debug)]\npub struct Store;\n\nimpl Store {\n    \
-                fn open() -> Self { helper(); Self }\n}\nimpl Drop for Store {\n    fn drop(&mut self) {}\n}\n\
+                fn open() -> Self { helper(); Self }\n}\n\
+                impl Drop for Store {\n    fn drop(&mut self) {}\n}\n\
                 const MAX: u32 = 1;\nfn helper() {}\n";
     let found = extract("a.rs", text);
     assert_eq!(

@@ -2,12 +2,12 @@
 //!
 //! - A file is its URI: the path below the indexed directory, with forward slashes: `src/store.rs`.
 //! - A definition is the file's URI, its kind, and its name behind the names of what it lies in:
-//!   `src/store.rs#method:Store.open`. Twins in one file are numbered from the second on, in the order of the file:
-//!   `src/store.rs#method:Store.open~2`.
+//!   `src/store.rs#method:Store.open`. Twins in one file are numbered from the second on, in the order of
+//!   the file: `src/store.rs#method:Store.open~2`.
 //! - A name that no definition is known for is the name alone.
 //!
-//! An id is the first 16 bytes of BLAKE3 over the URI, or over the name, each under a key of its own. So a block whose
-//! id is that of its URI was made by indexing, and no other is touched by it.
+//! An id is the first 16 bytes of BLAKE3 over the URI, or over the name, each under a key of its own. So a
+//! block whose id is that of its URI was made by indexing, and no other is touched by it.
 
 use kausaldb::BlockId;
 use std::collections::HashMap;

@@ -1,12 +1,12 @@
 //! `index`: a source tree as blocks and edges, of which only what changed is written.
 //!
-//! Two passes. The first reads each file once, puts its blocks where they differ from what is stored, and remembers
-//! definitions and uses by name. The second, when every definition is known, resolves names and makes each node's
-//! edges what they should be. What the tree no longer holds is deleted in between.
+//! Two passes. The first reads each file once, puts its blocks where they differ from what is stored, and
+//! remembers definitions and uses by name. The second, when every definition is known, resolves names and
+//! makes each node's edges what they should be. What the tree no longer holds is deleted in between.
 //!
-//! A store holds one tree: what an earlier run made and this one does not find again, is removed. Blocks that were
-//! not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below. The edges of
-//! these kinds that start at a file or definition belong to indexing:
+//! A store holds one tree: what an earlier run made and this one does not find again, is removed. Blocks
+//! that were not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below.
+//! The edges of these kinds that start at a file or definition belong to indexing:
 //!
 //! | edge | from | to |
 //! | --- | --- | --- |
@@ -330,7 +330,8 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         Ok(examples)
     }
 
-    /// The name of the definition that is most often this end of a call; of several, the one whose id is least.
+    /// The name of the definition that is most often this end of a call; of several, the one whose id is
+    /// least.
     fn busiest(&self, edges: &[GraphEdge], end: fn(&GraphEdge) -> BlockId) -> Outcome<String> {
         let mut counts: BTreeMap<BlockId, u64> = BTreeMap::new();
         for edge in edges.iter().filter(|edge| edge.kind == EdgeKind::CALLS) {
@@ -346,7 +347,8 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
     }
 }
 
-/// The edges that start in one file. An outer definition contains what lies in it; the file contains the rest.
+/// The edges that start in one file. An outer definition contains what lies in it; the file contains the
+/// rest.
 fn edges_of_file(number: usize, file: &Indexed, catalog: &Catalog, edges: &mut Vec<GraphEdge>) {
     for &(id, parent) in &file.definitions {
         edges.push(GraphEdge { source: id, kind: EdgeKind::DEFINED_IN, target: file.file });

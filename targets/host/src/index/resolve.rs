@@ -1,8 +1,9 @@
 //! From a name to what it means: a definition in the same file, else the only one in the tree, else nothing.
 //!
-//! Names do not cross from one family of languages into another. A declaration without a body (a prototype) counts
-//! only where no definition has the name: so a call resolves to the function, not to its header. Among twins in the
-//! same file, one that lies in the same type as the caller comes first, then the first in the file.
+//! Names do not cross from one family of languages into another. A declaration without a body (a prototype)
+//! counts only where no definition has the name: so a call resolves to the function, not to its header.
+//! Among twins in the same file, one that lies in the same type as the caller comes first, then the first
+//! in the file.
 
 use crate::extract::Family;
 use kausaldb::{BlockId, EdgeKind};

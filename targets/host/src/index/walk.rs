@@ -16,8 +16,8 @@ pub(super) struct SourceFile {
 
 /// The source files below a directory, ordered by URI, and a line for each entry that could not be looked at.
 ///
-/// Hidden files and what `.gitignore` names are left out, also where there is no repository; what one person's
-/// global settings name is not.
+/// Hidden files and what `.gitignore` names are left out, also where there is no repository; what one
+/// person's global settings name is not.
 ///
 /// # Errors
 /// The directory is missing or cannot be read.

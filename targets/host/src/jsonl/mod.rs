@@ -9,13 +9,15 @@
 //!
 //! Every field must be there, once, and no other. Bytes survive the way out and in again:
 //!
-//! - `content` is a string where the content is UTF-8, otherwise there is `content_base64` in its place (standard
-//!   alphabet, padded);
-//! - `metadata` is kept as it is written, each byte of the value, spaces included. Metadata that is not one JSON
-//!   value on one line (the library takes any bytes) is `metadata_base64` in its place, and `""` if empty;
+//! - `content` is a string where the content is UTF-8, otherwise there is `content_base64` in its place
+//!   (standard alphabet, padded);
+//! - `metadata` is kept as it is written, each byte of the value, spaces included. Metadata that is not one
+//!   JSON value on one line (the library takes any bytes) is `metadata_base64` in its place, and `""` if
+//!   empty;
 //! - a kind is its name, or a number from 0 to 65535, and written by name where it has one.
 //!
-//! This room knows nothing of stores: it turns lines into [`Operation`](crate::operation::Operation)s and blocks and edges into lines.
+//! This room knows nothing of stores: it turns lines into [`Operation`](crate::operation::Operation)s and
+//! blocks and edges into lines.
 
 mod read;
 mod write;

@@ -45,7 +45,10 @@ fn a_line_is_written_as_the_format_says() {
     let line = link_line(&edge).unwrap();
     assert_eq!(
         line,
-        r#"{"link":{"source":"00000000000000000000000000000001","kind":"calls","target":"00000000000000000000000000000002"}}"#
+        concat!(
+            r#"{"link":{"source":"00000000000000000000000000000001","kind":"calls","#,
+            r#""target":"00000000000000000000000000000002"}}"#
+        )
     );
     assert_eq!(parse(line.as_bytes()).unwrap(), Operation::Link(edge));
     let numbered = GraphEdge { kind: EdgeKind(12), ..edge };

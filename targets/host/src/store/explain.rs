@@ -1,4 +1,5 @@
-//! The errors of engine and file in a user's words: what is wrong with which file, what to do, and the exit code.
+//! The errors of engine and file in a user's words: what is wrong with which file, what to do, and the exit
+//! code.
 
 use crate::error::Failure;
 use kausaldb::log::LogError;
@@ -13,23 +14,32 @@ const SALVAGE: &str = "export what is left and import it into a new store, or re
 pub(super) fn file(path: &Path, error: &FileError) -> Failure {
     let name = path.display();
     match error {
-        FileError::Io { error, .. } if error.kind() == ErrorKind::NotFound => Failure::usage(format_args!(
-            "{name}: there is no such store; make one with `kausaldb create`, `index DIR` or `import FILE`"
-        )),
+        FileError::Io { error, .. } if error.kind() == ErrorKind::NotFound => {
+            Failure::usage(format_args!(
+                "{name}: there is no such store; make one with \
+                 `kausaldb create`, `index DIR` or `import FILE`"
+            ))
+        }
         FileError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => {
             Failure::full(format_args!("{name}: the disk is full; free some space and try again"))
         }
         FileError::Io { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
-            Failure::usage(format_args!("{name}: {error}; ask its owner, or name another with --store"))
+            Failure::usage(format_args!(
+                "{name}: {error}; ask its owner, or name another with --store"
+            ))
         }
-        FileError::Exists => {
-            Failure::usage(format_args!("{name}: exists already; remove it or name another with --store"))
-        }
+        FileError::Exists => Failure::usage(format_args!(
+            "{name}: exists already; remove it or name another with --store"
+        )),
         FileError::Locked => Failure::store(format_args!(
             "{name}: locked: another process has it open; wait until it ends, or end it"
         )),
-        FileError::NotAFile => Failure::store(format_args!("{name}: is not a file; name a file with --store")),
-        FileError::Truncated { .. } => Failure::store(format_args!("{name}: {error}; restore a whole copy")),
+        FileError::NotAFile => {
+            Failure::store(format_args!("{name}: is not a file; name a file with --store"))
+        }
+        FileError::Truncated { .. } => {
+            Failure::store(format_args!("{name}: {error}; restore a whole copy"))
+        }
         FileError::Shrink { .. } | FileError::Geometry(_) => {
             Failure::usage(format_args!("{name}: {error}; choose other sizes"))
         }
@@ -40,7 +50,9 @@ pub(super) fn file(path: &Path, error: &FileError) -> Failure {
 /// The file has no bytes.
 pub(super) fn empty(path: &Path) -> Failure {
     let name = path.display();
-    Failure::store(format_args!("{name}: is empty; remove it and make a store with `kausaldb create`"))
+    Failure::store(format_args!(
+        "{name}: is empty; remove it and make a store with `kausaldb create`"
+    ))
 }
 
 /// Why the store could not be made.
@@ -56,13 +68,15 @@ pub(super) fn open(path: &Path, error: &OpenError<FileError>) -> Failure {
     let name = path.display();
     match error {
         OpenError::Log(LogError::Storage(error)) => file(path, error),
-        OpenError::NoStore => {
-            Failure::store(format_args!("{name}: is not a store of KausalDB; name one with --store"))
-        }
+        OpenError::NoStore => Failure::store(format_args!(
+            "{name}: is not a store of KausalDB; name one with --store"
+        )),
         OpenError::Version { .. } => Failure::store(format_args!(
             "{name}: {error}; export it with the kausaldb that wrote it, and import that here"
         )),
-        OpenError::Geometry { .. } => Failure::store(format_args!("{name}: {error}; restore a whole copy")),
+        OpenError::Geometry { .. } => {
+            Failure::store(format_args!("{name}: {error}; restore a whole copy"))
+        }
         _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
     }
 }
@@ -80,7 +94,9 @@ pub(super) fn write(path: &Path, error: &WriteError<FileError>) -> Failure {
     let name = path.display();
     match error {
         WriteError::Log(LogError::Storage(error)) => file(path, error),
-        WriteError::Full { .. } | WriteError::NodesFull { .. } | WriteError::HubPagesFull { .. } => {
+        WriteError::Full { .. }
+        | WriteError::NodesFull { .. }
+        | WriteError::HubPagesFull { .. } => {
             Failure::full(format_args!("{name}: {error}; `kausaldb grow` makes it larger"))
         }
         WriteError::BlockTooLarge { .. } => {

@@ -1,8 +1,8 @@
 //! The store in a file: every touch of the engine lies here.
 //!
-//! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a larger region or
-//! grow the file, and open again; the batch that was refused for that reason is then written. Commands that only read
-//! open the file for reading, beside others, and never write a byte.
+//! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a
+//! larger region or grow the file, and open again; the batch that was refused for that reason is then
+//! written. Commands that only read open the file for reading, beside others, and never write a byte.
 //!
 //! Memory beyond the region and the map does not depend on how much is stored.
 
@@ -54,8 +54,8 @@ pub(crate) struct Store {
 /// # Errors
 /// The sizes do not work, or the file cannot be made.
 pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
-    let mut file =
-        PositionedFile::create(path, shape.geometry).map_err(|error| explain::file(path, &error))?;
+    let mut file = PositionedFile::create(path, shape.geometry)
+        .map_err(|error| explain::file(path, &error))?;
     let options = FormatOptions { store: new_store_id(), segment_bytes: shape.segment_bytes };
     let formatted = kausaldb::format(&mut file, &options);
     file.close();
@@ -66,7 +66,8 @@ pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
     })
 }
 
-/// An id that no other store has: from the operating system's randomness, by way of the standard library's hash keys.
+/// An id that no other store has: from the operating system's randomness, by way of the standard library's
+/// hash keys.
 fn new_store_id() -> StoreId {
     StoreId::from_u128(u128::from(random()) << 64 | u128::from(random()))
 }
@@ -133,7 +134,8 @@ impl Store {
             storage.grow(bytes).map_err(|error| explain::file(&self.path, &error))?;
             self.shape.geometry.capacity_bytes = bytes;
         }
-        self.opened = open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
+        self.opened =
+            open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
         self.capacity = capacity;
         Ok(())
     }
@@ -168,7 +170,11 @@ impl Store {
 
     fn grow_file(&mut self, bytes: u64) -> Outcome {
         let mut capacity = self.capacity;
-        capacity.segments = Shape { geometry: kausaldb::storage::Geometry { capacity_bytes: bytes, ..self.shape.geometry }, ..self.shape }.segments();
+        capacity.segments = Shape {
+            geometry: kausaldb::storage::Geometry { capacity_bytes: bytes, ..self.shape.geometry },
+            ..self.shape
+        }
+        .segments();
         self.reopen(Some(bytes), capacity)
     }
 
@@ -194,7 +200,9 @@ fn closed() -> Failure {
 
 fn no_memory(path: &Path) -> Failure {
     let name = path.display();
-    Failure::full(format_args!("{name}: opening it takes more memory than this program can address"))
+    Failure::full(format_args!(
+        "{name}: opening it takes more memory than this program can address"
+    ))
 }
 
 /// Opens and maps the file, by what the store in it says of itself.
@@ -224,7 +232,8 @@ fn capacity_for(shape: &Shape, nodes: u32) -> Capacity {
     Capacity { segment_bytes: shape.segment_bytes, ..host }
 }
 
-/// The capacity with one limit raised to at least twice what it is; nothing if that limit is no question of memory.
+/// The capacity with one limit raised to at least twice what it is; nothing if that limit is no question of
+/// memory.
 fn raise(capacity: &Capacity, what: Limit, needed: u64) -> Option<Capacity> {
     let mut raised = *capacity;
     let field = match what {
@@ -261,7 +270,12 @@ impl Graph for Store {
         self.engine()?.find(id).map_err(|error| explain::read(&self.path, &error))
     }
 
-    fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Vec<GraphEdge>> {
+    fn edges(
+        &self,
+        id: &BlockId,
+        way: Direction,
+        kind: Option<EdgeKind>,
+    ) -> Outcome<Vec<GraphEdge>> {
         let engine = self.engine()?;
         let edges = match way {
             Direction::Out => engine.edges_out(id, kind),
@@ -329,7 +343,10 @@ impl GraphMut for Store {
 }
 
 impl Store {
-    fn try_write(&mut self, batch: &[Operation]) -> Outcome<Result<Sequence, WriteError<FileError>>> {
+    fn try_write(
+        &mut self,
+        batch: &[Operation],
+    ) -> Outcome<Result<Sequence, WriteError<FileError>>> {
         let operations: Vec<kausaldb::Operation<'_>> = batch.iter().map(borrowed).collect();
         self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;

@@ -52,8 +52,8 @@ impl Shape {
         Self::of_create(&create)
     }
 
-    /// What the store in a file of this length says of itself. The capacity is that of the whole file, of which
-    /// the newest header need not know yet.
+    /// What the store in a file of this length says of itself. The capacity is that of the whole file, of
+    /// which the newest header need not know yet.
     pub(crate) fn of_store(info: &StoreInfo, len_bytes: u64) -> Self {
         let segment_bytes = info.layout.segment_bytes();
         let mut geometry = *info.layout.geometry();
@@ -115,7 +115,10 @@ mod tests {
             erased: Some(ErasedByte::Ones),
         };
         let shape = Shape::of_create(&create);
-        assert_eq!((shape.segment_bytes, shape.geometry.erase_bytes, shape.segments()), (4096, 4096, 256));
+        assert_eq!(
+            (shape.segment_bytes, shape.geometry.erase_bytes, shape.segments()),
+            (4096, 4096, 256)
+        );
         let sizes = Sizes { segment_size: Some(16384), ..create.sizes };
         let shape = Shape::of_create(&Create { sizes, ..create });
         assert_eq!((shape.segment_bytes, shape.geometry.erase_bytes), (16384, 4096));

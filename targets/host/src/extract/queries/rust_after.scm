@@ -14,7 +14,8 @@
 (impl_item trait: (generic_type type: (type_identifier) @name)) @reference.implementation
 (impl_item trait: (scoped_type_identifier name: (type_identifier) @name)) @reference.implementation
 (impl_item
-  trait: (generic_type type: (scoped_type_identifier name: (type_identifier) @name))) @reference.implementation
+  trait: (generic_type
+    type: (scoped_type_identifier name: (type_identifier) @name))) @reference.implementation
 
 (struct_expression name: (type_identifier) @name) @reference.class
 (parameter type: (type_identifier) @name) @reference.type
