@@ -12,7 +12,7 @@ pub(crate) const STORE_DEFAULT: &str = "kausal.kdb";
 
 /// An embedded store for small versioned documents and the typed, directed graph between them.
 #[derive(Parser, Debug)]
-#[command(name = "kausaldb", version)]
+#[command(name = "kausaldb", version, arg_required_else_help = false)]
 #[command(
     after_help = "Exit codes: 0 found or done, 1 not found, 2 wrong usage, missing input or bad line,\n\
     3 damaged, foreign, empty, truncated, locked or other-version store, 4 full."

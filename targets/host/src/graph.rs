@@ -6,14 +6,9 @@
 use crate::error::Outcome;
 use crate::operation::Operation;
 use kausaldb::{BlockId, BlockRef, Direction, EdgeKind, GraphEdge, Sequence};
-use std::ops::ControlFlow;
 
-/// Which way to go through the blocks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Order {
-    OldestFirst,
-    NewestFirst,
-}
+pub(crate) use kausaldb::Order;
+use std::ops::ControlFlow;
 
 /// What is done with each block of a scan.
 pub(crate) type Visit<'v> = dyn FnMut(BlockRef<'_>) -> Outcome<ControlFlow<()>> + 'v;

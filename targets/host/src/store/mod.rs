@@ -7,14 +7,15 @@
 //! Memory beyond the region and the map does not depend on how much is stored.
 
 mod explain;
+mod health;
 mod shape;
 
 pub(crate) use shape::Shape;
 
 use crate::args::Sizes;
-use crate::commands::report::{Figure, Figures};
+use crate::commands::report::Figures;
 use crate::error::{Failure, Outcome};
-use crate::graph::{self, Graph, GraphMut, Visit};
+use crate::graph::{Graph, GraphMut, Visit};
 use crate::operation::Operation;
 use kausaldb::state::Limit;
 use kausaldb::{
@@ -127,8 +128,7 @@ impl Store {
 
     /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity.
     fn reopen(&mut self, file_bytes: Option<u64>, capacity: Capacity) -> Outcome {
-        let storage = self.take_storage()?;
-        let mut storage = storage;
+        let mut storage = self.take_storage()?;
         if let Some(bytes) = file_bytes {
             // On failure the file keeps its size, and the store stays closed: the command ends.
             storage.grow(bytes).map_err(|error| explain::file(&self.path, &error))?;
@@ -144,7 +144,8 @@ impl Store {
         let path = &self.path;
         self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.take().ok_or_else(closed)?;
-            engine.close().map_err(|error| explain::write(path, &error))
+            let (storage, closing) = engine.close();
+            closing.map(|()| storage).map_err(|error| explain::write(path, &error))
         })
     }
 
@@ -169,12 +170,9 @@ impl Store {
     }
 
     fn grow_file(&mut self, bytes: u64) -> Outcome {
-        let mut capacity = self.capacity;
-        capacity.segments = Shape {
-            geometry: kausaldb::storage::Geometry { capacity_bytes: bytes, ..self.shape.geometry },
-            ..self.shape
-        }
-        .segments();
+        let mut grown = self.shape;
+        grown.geometry.capacity_bytes = bytes;
+        let capacity = Capacity { segments: grown.segments(), ..self.capacity };
         self.reopen(Some(bytes), capacity)
     }
 
@@ -252,7 +250,8 @@ fn raise(capacity: &Capacity, what: Limit, needed: u64) -> Option<Capacity> {
 
 fn open_engine(storage: MappedFile, capacity: &Capacity) -> Result<Opened, OpenError<FileError>> {
     let read_only = storage.access() == Access::ReadOnly;
-    let config = Config { durability: Durability::OnSync, seed: [random(), random()] };
+    let config =
+        Config { durability: Durability::OnSync, seed: [random(), random()], ..Config::default() };
     let region = MutBorrow::new(Box::new_uninit_slice(capacity.region_bytes()));
     Opened::try_new(region, |region| {
         let region = region.borrow_mut();
@@ -276,24 +275,21 @@ impl Graph for Store {
         way: Direction,
         kind: Option<EdgeKind>,
     ) -> Outcome<Vec<GraphEdge>> {
-        let engine = self.engine()?;
-        let edges = match way {
-            Direction::Out => engine.edges_out(id, kind),
-            Direction::In => engine.edges_in(id, kind),
-        };
         let explain = |error| explain::read(&self.path, &error);
-        let mut edges = edges.map_err(explain)?.collect::<Result<Vec<_>, _>>().map_err(explain)?;
+        let mut neighbours = self.engine()?.reader().edges(id, way, kind).map_err(explain)?;
+        let mut edges = Vec::new();
+        while let Some(edge) = neighbours.next().map_err(explain)? {
+            edges.push(edge);
+        }
         edges.sort_unstable();
         Ok(edges)
     }
 
-    fn scan(&self, order: graph::Order, visit: &mut Visit<'_>) -> Outcome {
-        let order = match order {
-            graph::Order::OldestFirst => Order::OldestFirst,
-            graph::Order::NewestFirst => Order::NewestFirst,
-        };
-        for block in self.engine()?.scan(order) {
-            let block = block.map_err(|error| explain::read(&self.path, &error))?;
+    fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {
+        let mut scan = self.engine()?.reader().scan(order);
+        while let Some(block) =
+            scan.next_block().map_err(|error| explain::read(&self.path, &error))?
+        {
             if visit(block)?.is_break() {
                 break;
             }
@@ -302,11 +298,13 @@ impl Graph for Store {
     }
 
     fn nodes(&self) -> Outcome<Vec<BlockId>> {
-        let explain = |error| explain::read(&self.path, &error);
-        let nodes: Result<Vec<_>, _> = self.engine()?.nodes().collect();
-        let mut nodes = nodes.map_err(explain)?;
-        nodes.sort_unstable();
-        Ok(nodes)
+        let mut nodes = self.engine()?.reader().nodes();
+        let mut ids = Vec::new();
+        while let Some(id) = nodes.next().map_err(|error| explain::read(&self.path, &error))? {
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        Ok(ids)
     }
 }
 
@@ -337,7 +335,7 @@ impl GraphMut for Store {
         let path = &self.path;
         self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;
-            engine.sync().map(drop).map_err(|error| explain::write(path, &error))
+            engine.sync().map_err(|error| explain::write(path, &error))
         })
     }
 }

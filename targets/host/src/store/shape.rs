@@ -80,7 +80,7 @@ impl Shape {
                 "{name}: has {now} bytes already; --size must be more than that"
             )));
         }
-        if wanted % u64::from(self.segment_bytes).max(1) != 0 {
+        if !wanted.is_multiple_of(u64::from(self.segment_bytes).max(1)) {
             return Err(Failure::usage(format_args!(
                 "{name}: --size must be a multiple of the segment size, {} bytes",
                 self.segment_bytes
