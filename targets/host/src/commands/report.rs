@@ -15,8 +15,6 @@ pub(crate) enum Figure {
     Bytes(u64),
     /// A ratio.
     Ratio(f64),
-    /// Yes or no.
-    Flag(bool),
 }
 
 /// Names and figures, in the order in which they are shown.
@@ -57,7 +55,6 @@ impl Figure {
         match self {
             Self::Count(number) | Self::Bytes(number) => Value::from(number),
             Self::Ratio(ratio) => Number::from_f64(ratio).map_or(Value::Null, Value::Number),
-            Self::Flag(flag) => Value::Bool(flag),
         }
     }
 
@@ -67,7 +64,6 @@ impl Figure {
             Self::Bytes(bytes) if bytes < 1024 => format!("{bytes} B"),
             Self::Bytes(bytes) => format!("{bytes} ({})", size::show(bytes)),
             Self::Ratio(ratio) => format!("{ratio:.2}"),
-            Self::Flag(flag) => if flag { "yes" } else { "no" }.to_owned(),
         }
     }
 }
@@ -82,18 +78,17 @@ mod tests {
         figures.push("blocks", Figure::Count(3));
         figures.push("live_bytes", Figure::Bytes(4096));
         figures.push("write_amplification", Figure::Ratio(1.25));
-        figures.push("closed", Figure::Flag(true));
         let (mut text, mut json) = (Vec::new(), Vec::new());
         figures.print(false, &mut text).unwrap();
         figures.print(true, &mut json).unwrap();
         assert_eq!(
             String::from_utf8(text).unwrap(),
             "blocks               3\nlive bytes           4096 (4 KiB)\n\
-             write amplification  1.25\nclosed               yes\n"
+             write amplification  1.25\n"
         );
         assert_eq!(
             String::from_utf8(json).unwrap(),
-            "{\"blocks\":3,\"live_bytes\":4096,\"write_amplification\":1.25,\"closed\":true}\n"
+            "{\"blocks\":3,\"live_bytes\":4096,\"write_amplification\":1.25}\n"
         );
     }
 }
