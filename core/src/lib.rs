@@ -14,6 +14,7 @@
 //! - [`edges`]: edge changes that are pending, pages of long lists, merging
 //! - [`state`]: what the log means; the one door through which it changes
 //! - [`compaction`]: pacing, moving the tail, folding edges, cleaning up after deletions
+//! - [`engine`]: open, recover, write, read, verify
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
@@ -21,6 +22,7 @@ extern crate std;
 
 pub mod compaction;
 pub mod edges;
+pub mod engine;
 pub mod format;
 pub mod index;
 pub mod log;
@@ -29,6 +31,11 @@ pub mod state;
 pub mod storage;
 pub mod types;
 
+pub use engine::{
+    BlockInfo, Capacity, Config, Durability, Expect, Finding, FormatError, FormatOptions,
+    Neighbours, OpenError, Operation, Order, PoolUse, ReadError, Reader, Scan, Stats,
+    StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
+};
 pub use storage::{MappedStorage, Storage};
 pub use types::{
     BlockId, BlockRef, ContextBlock, Direction, EdgeKind, GraphEdge, Sequence, StoreId,

@@ -2,6 +2,7 @@
 
 use super::Fold;
 use crate::format::Record;
+use crate::log::ReadLog;
 use crate::state::{ApplyError, Cursor, Intent, List, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, NodeNumber};
@@ -33,8 +34,8 @@ fn clean_neighbour<S: Storage>(
 ) -> Result<(), ApplyError<S::Error>> {
     let Store { storage, log, state } = &mut *store;
     let node = intent.number;
-    let next =
-        List::from(&mut log.on(storage), state, (node, direction), from)?.next(&mut log.on(storage), state)?;
+    let next = List::from(&mut log.on(storage), state, (node, direction), from)?
+        .next(&mut log.on(storage), state)?;
     let Some(key) = next else {
         let stage = match direction {
             Direction::Out => Cursor::List(Direction::In, EdgeKey::MIN),

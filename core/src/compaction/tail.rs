@@ -2,7 +2,7 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{ReadLog, Step, Walk};
+use crate::log::{Step, Walk};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};

@@ -6,7 +6,6 @@ use crate::format::{IndexForm, LARGE_SEGMENT_BYTES};
 use crate::log::Log;
 use crate::memory::Footprint;
 use crate::state::{State, StateCapacity};
-use core::sync::atomic::AtomicU8;
 
 /// How much of everything fits. One table: every limit of the store but those of the media format is here.
 ///
@@ -99,7 +98,11 @@ impl Capacity {
     }
 
     const fn index_form(&self) -> IndexForm {
-        if self.segment_bytes >= LARGE_SEGMENT_BYTES { IndexForm::Columns } else { IndexForm::Offsets }
+        if self.segment_bytes >= LARGE_SEGMENT_BYTES {
+            IndexForm::Columns
+        } else {
+            IndexForm::Offsets
+        }
     }
 
     /// What `Parts::carve` takes, in the same order.
@@ -109,6 +112,6 @@ impl Capacity {
         let sum = Log::footprint(sum, self.segments, form, self.block_bytes, self.buffer_bytes);
         let sum = Fold::footprint(sum, self.pending_edges);
         let sum = Plan::footprint(sum, self.batch_operations);
-        sum.slice::<AtomicU8>(self.segments as usize)
+        sum.slice::<u8>(self.segments as usize)
     }
 }

@@ -148,7 +148,8 @@ pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32) {
     for _ in 0..log.ring.segments() {
         let known = log.ring.slots().iter().zip(0u32..);
         let of_kind = known.filter(|(slot, _)| slot.state() == wanted);
-        let keys = of_kind.map(|(known, slot)| (free_class(log, known.number()), known.number(), slot));
+        let keys =
+            of_kind.map(|(known, slot)| (free_class(log, known.number()), known.number(), slot));
         let Some(key) = keys.filter(|key| done.is_none_or(|done| *key > done)).min() else { break };
         done = Some(key);
         // Slots that are queued already are free as well, and pass by their keys.

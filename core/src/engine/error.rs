@@ -236,7 +236,10 @@ impl<E: fmt::Debug> fmt::Display for OpenError<E> {
         match self {
             Self::NoStore => f.write_str("there is no store here: no segment header is readable"),
             Self::Version { found, known } => {
-                write!(f, "the store has format version {found}; this library reads version {known}")
+                write!(
+                    f,
+                    "the store has format version {found}; this library reads version {known}"
+                )
             }
             Self::Geometry { what, store, medium } => {
                 let what = match what {
@@ -244,7 +247,10 @@ impl<E: fmt::Debug> fmt::Display for OpenError<E> {
                     GeometryField::EraseSize => "erase size",
                     GeometryField::WriteSize => "write size",
                 };
-                write!(f, "the store was made for a {what} of {store} bytes, the medium has {medium}")
+                write!(
+                    f,
+                    "the store was made for a {what} of {store} bytes, the medium has {medium}"
+                )
             }
             Self::Layout(error) => error.fmt(f),
             Self::SegmentLost { number } => {
@@ -287,19 +293,32 @@ impl<E: fmt::Debug> fmt::Display for WriteError<E> {
                 write!(f, "operation {operation} expected a block, and none is stored")
             }
             Self::Full { needed, free } => {
-                write!(f, "the store is full: {needed} bytes are needed and {free} are free; delete something")
+                write!(
+                    f,
+                    "the store is full: {needed} bytes are needed and {free} are free; delete something"
+                )
             }
             Self::NodesFull { needed, capacity } => {
-                write!(f, "{needed} nodes, and Capacity::nodes is {capacity}: delete some or open with more")
+                write!(
+                    f,
+                    "{needed} nodes, and Capacity::nodes is {capacity}: delete some or open with more"
+                )
             }
             Self::HubPagesFull { needed, capacity } => {
-                write!(f, "{needed} pages of edge lists, and Capacity::hub_pages is {capacity}: open with more")
+                write!(
+                    f,
+                    "{needed} pages of edge lists, and Capacity::hub_pages is {capacity}: open with more"
+                )
             }
             Self::BlockTooLarge { len, max } => {
                 write!(f, "the block has {len} bytes; the longest here has {max}")
             }
             Self::BatchTooLarge { what, len, max } => {
-                write!(f, "the batch needs {len} of Capacity::{}, and may take {max}: split it", what.field())
+                write!(
+                    f,
+                    "the batch needs {len} of Capacity::{}, and may take {max}: split it",
+                    what.field()
+                )
             }
             Self::ReadOnly => f.write_str("the store was opened read-only"),
             Self::NeedsRecovery => {

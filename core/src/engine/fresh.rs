@@ -12,7 +12,7 @@ use super::error::OpenError;
 use super::replay::Replay;
 use super::survey::{Survey, living_predecessor};
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
-use crate::log::{Log, LogError, Opening, ReadLog, Step, Walk};
+use crate::log::{Log, LogError, Opening, Step, Walk};
 use crate::state::Store;
 use crate::storage::Storage;
 
@@ -81,7 +81,12 @@ impl FreshPlan {
             takes_over: false,
             copy_until: 0,
             again: again.map(|last| last.offset),
-            predecessor: Some(Predecessor { slot, number: header.number, end: last_offset, index: 0 }),
+            predecessor: Some(Predecessor {
+                slot,
+                number: header.number,
+                end: last_offset,
+                index: 0,
+            }),
             continues_batch: ends_batch,
         }
     }

@@ -36,8 +36,8 @@ pub use media::{Mapped, Media, Span, Through};
 pub use mount::{FormatOptions, format};
 pub use neighbours::Neighbours;
 pub use operation::{Expect, Operation};
-pub use read::Reader;
-pub use scan::{Order, Scan};
+pub use read::{BlockOf, Reader};
+pub use scan::{BlockInfo, Order, Scan};
 pub use stats::{PoolUse, Stats};
 pub use survey::{StoreInfo, probe};
 pub use verify::{Finding, Verification};
@@ -46,6 +46,7 @@ use crate::compaction::{Fold, TailCursor};
 use crate::state::Store;
 use crate::storage::Storage;
 use crate::types::Sequence;
+use core::sync::atomic::AtomicU8;
 use plan::Plan;
 
 /// When a batch is durable.
@@ -60,12 +61,27 @@ pub enum Durability {
     OnSync,
 }
 
+/// When the checksums of a block are checked as it is read. Headers always are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Verify {
+    /// All of a segment when something in it is read for the first time.
+    #[default]
+    FirstRead,
+    /// The block, each time.
+    EveryRead,
+    /// Never; `verify` looks at everything.
+    Never,
+}
+
 /// How a store is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// When a batch is durable.
     pub durability: Durability,
+    /// When checksums are checked.
+    pub verify: Verify,
     /// Seed of the hash tables. A store whose ids strangers choose takes a random one; it is not stored.
     pub seed: [u64; 2],
 }
@@ -96,6 +112,8 @@ pub struct StorageEngine<'r, S> {
     /// Bytes that callers gave to be stored.
     given_bytes: u64,
     damaged: u32,
+    /// What is known of each slot's checksums; shared by readers, hence atomic.
+    verified: &'r mut [AtomicU8],
 }
 
 impl<S: Storage> StorageEngine<'_, S> {

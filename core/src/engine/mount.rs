@@ -1,21 +1,22 @@
 //! Format, open, recover: finding the ring on media and bringing the state up to its head.
 
 use super::capacity::Capacity;
+use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
 use super::error::{FormatError, OpenError};
 use super::fresh::FreshPlan;
 use super::plan::Plan;
 use super::replay::Replay;
-use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor};
 use crate::format::{FoundHeader, HEADER_BYTES, Layout, Record, SegmentHeader};
 use crate::log::{Log, LogError};
-use crate::memory::StorageCoordinator;
+use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::state::{Limit, State, Store};
 use crate::storage::Storage;
 use crate::types::{Sequence, StoreId};
 use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering;
 
 /// What is chosen at format, once for the life of a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,10 +172,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let log = Log::new(memory, layout, capacity.block_bytes, capacity.buffer_bytes)?;
             let fold = Fold::new(memory, capacity.pending_edges)?;
             let plan = Plan::new(memory, capacity.batch_operations)?;
-            Ok((state, log, fold, plan))
+            let verified = atomic_bytes(memory.slice_of(capacity.segments as usize)?);
+            Ok((state, log, fold, plan, verified))
         })();
-        let (state, log, fold, plan) =
-            parts.map_err(|_: crate::memory::RegionTooSmall| too_small)?;
+        let (state, log, fold, plan, verified) = parts.map_err(|_: RegionTooSmall| too_small)?;
         Ok(Self {
             store: Store { storage, log, state },
             fold,
@@ -186,6 +187,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             sequence: Sequence::default(),
             given_bytes: 0,
             damaged: 0,
+            verified,
         })
     }
 
@@ -207,6 +209,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     fn mount(&mut self) -> Result<(), OpenError<S::Error>> {
         self.tail = TailCursor::default();
+        self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
         if self.mode != Mode::ReadOnly {
             self.store.storage.sync().map_err(LogError::Storage)?;
         }

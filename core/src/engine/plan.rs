@@ -5,8 +5,8 @@
 //! has done to each id, so that an operation sees those before it; node numbers are taken from a cursor that walks
 //! the free numbers without taking any, so that both passes give the same ones.
 
-use super::operation::{Expect, Operation};
 use super::error::WriteError;
+use super::operation::{Expect, Operation};
 use crate::format::{EdgeChange, Record};
 use crate::index::FreeNumbers;
 use crate::log::LogError;
@@ -122,8 +122,7 @@ impl<'r> Plan<'r> {
             }
             place = (place + 1) % places;
         }
-        let mut entry =
-            Entry { key: (at * 2 + end + 1) as u32, number: NONE, ..Entry::default() };
+        let mut entry = Entry { key: (at * 2 + end + 1) as u32, number: NONE, ..Entry::default() };
         if let Some((number, _, header)) =
             store.state.lookup(&mut store.log.on(&mut store.storage), &id)?
         {

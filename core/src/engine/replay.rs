@@ -3,7 +3,7 @@
 //! The running engine applies its own batches through this as well: what is on media is what counts.
 
 use crate::format::{Kind, Place, Record};
-use crate::log::{LogError, ReadLog, Step, Walk};
+use crate::log::{LogError, Step, Walk};
 use crate::state::{ApplyError, Store};
 use crate::storage::Storage;
 

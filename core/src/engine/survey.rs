@@ -1,11 +1,12 @@
 //! Looking at a medium before anything is believed: headers, and which of them counts.
 
-use crate::format::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, IndexForm, Kind, Layout, NotAHeader, Predecessor, SegmentHeader,
-};
-use crate::log::{Log, LogError, ReadLog, Step, Walk};
-use crate::storage::{Geometry, Storage};
 use super::error::{GeometryField, OpenError};
+use crate::format::{
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Kind, Layout, NotAHeader, Predecessor,
+    SegmentHeader,
+};
+use crate::log::{Log, LogError, Step, Walk};
+use crate::storage::{Geometry, Storage};
 
 /// Offsets at which a segment can start are multiples of the least erase size, in bytes.
 const PROBE_STEP: u64 = 512;
@@ -46,7 +47,9 @@ pub fn probe<E>(
         let mut bytes = [0; HEADER_BYTES as usize];
         read(at, &mut bytes).map_err(|error| OpenError::Log(LogError::Storage(error)))?;
         match FoundHeader::parse(&bytes) {
-            Ok(header) if header.layout.slot_start(header.segment.slot) == at => found = Some(header),
+            Ok(header) if header.layout.slot_start(header.segment.slot) == at => {
+                found = Some(header)
+            }
             Err(NotAHeader::Version(version)) => other = Some(version),
             _ => {}
         }
@@ -63,7 +66,9 @@ pub fn probe<E>(
         let at = slot * u64::from(first.layout.segment_bytes());
         read(at, &mut bytes).map_err(|error| OpenError::Log(LogError::Storage(error)))?;
         if let Ok(header) = FoundHeader::parse(&bytes) {
-            if u64::from(header.segment.slot) == slot && header.segment.number > newest.segment.number {
+            if u64::from(header.segment.slot) == slot
+                && header.segment.number > newest.segment.number
+            {
                 newest = header;
             }
         }
@@ -91,7 +96,9 @@ pub(super) fn read_header<S: Storage>(
 /// Finds the store's layout on its medium: the newest header decides. O(sectors) reads of a header's length.
 pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenError<S::Error>> {
     let medium = storage.geometry();
-    medium.check().map_err(|error| OpenError::Layout(crate::format::LayoutError::Geometry(error)))?;
+    medium
+        .check()
+        .map_err(|error| OpenError::Layout(crate::format::LayoutError::Geometry(error)))?;
     let mut newest: Option<FoundHeader> = None;
     let mut other = None;
     for sector in 0..medium.sectors() {
@@ -117,17 +124,26 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     };
     agree(&newest.layout, &medium)?;
     // The medium's own capacity and manners count: it may have grown.
-    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes()).map_err(OpenError::Layout)
+    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
+        .map_err(OpenError::Layout)
 }
 
 fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
     let store = layout.geometry();
     let differs = |what, store: u64, medium: u64| Err(OpenError::Geometry { what, store, medium });
     if store.erase_bytes != medium.erase_bytes {
-        return differs(GeometryField::EraseSize, store.erase_bytes.into(), medium.erase_bytes.into());
+        return differs(
+            GeometryField::EraseSize,
+            store.erase_bytes.into(),
+            medium.erase_bytes.into(),
+        );
     }
     if store.write_bytes != medium.write_bytes {
-        return differs(GeometryField::WriteSize, store.write_bytes.into(), medium.write_bytes.into());
+        return differs(
+            GeometryField::WriteSize,
+            store.write_bytes.into(),
+            medium.write_bytes.into(),
+        );
     }
     if store.capacity_bytes > medium.capacity_bytes {
         return differs(GeometryField::Capacity, store.capacity_bytes, medium.capacity_bytes);
@@ -275,9 +291,4 @@ impl Found {
 /// The header's predecessor, if it is not retired.
 pub(super) fn living_predecessor(header: &SegmentHeader, retired: u32) -> Option<Predecessor> {
     header.predecessor.filter(|predecessor| predecessor.number > retired)
-}
-
-/// Which index form the capacity must have memory for.
-pub(super) const fn form_of(segment_bytes: u32) -> IndexForm {
-    if segment_bytes >= crate::format::LARGE_SEGMENT_BYTES { IndexForm::Columns } else { IndexForm::Offsets }
 }

@@ -76,7 +76,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
-            Err(WriteError::NodesFull { .. }) if self.free_numbers()? => self.survey_batch(operations)?,
+            Err(WriteError::NodesFull { .. }) if self.free_numbers()? => {
+                self.survey_batch(operations)?
+            }
             needs => needs?,
         };
         if needs.records == 0 {
@@ -85,7 +87,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.check_needs(&needs)?;
         self.store.log.next_node = self.store.state.index.high_water();
         self.make_room(&needs).map_err(|error| self.fail(error))?;
-        self.write_records(operations, needs.records).map_err(|error| self.fail(error))?;
+        // Making room may have freed the number of an edge's end, which is then named anew: a batch of one record
+        // could become one of two.
+        let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
+        self.write_records(operations, !single).map_err(|error| self.fail(error))?;
         Ok(self.sequence)
     }
 
@@ -134,7 +139,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// The limits that can be checked without looking at the store.
     fn check_sizes(&self, operations: &[Operation<'_>]) -> Result<(), WriteError<S::Error>> {
-        let too_large = |what, len: u64, max: u64| Err(WriteError::BatchTooLarge { what, len, max });
+        let too_large =
+            |what, len: u64, max: u64| Err(WriteError::BatchTooLarge { what, len, max });
         let max = self.plan.operations_max();
         if operations.len() > max as usize {
             return too_large(Limit::BatchOperations, operations.len() as u64, u64::from(max));
@@ -170,7 +176,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             if matches!(operation, Operation::Link(_)) && !records.is_empty() {
                 // Making room may free the number of an end that has neither block nor edge; it is then named anew.
                 let missing = 3 - records.len() as u32;
-                let node = Record::Node { number: NodeNumber::new(u32::MAX), id: BlockId::default() };
+                let node =
+                    Record::Node { number: NodeNumber::new(u32::MAX), id: BlockId::default() };
                 (0..missing).for_each(|_| needs.charge.add(self.store.charge(&node)));
             }
         }
@@ -335,7 +342,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let turn = self.store.log.number_max();
         while self.store.log.ring.free() < slots {
             let step = self.tail.step(&mut self.store, &mut self.fold)?;
-            let tail = self.store.log.ring.tail().map_or(0, |slot| self.store.log.ring.slot(slot).number());
+            let tail = self
+                .store
+                .log
+                .ring
+                .tail()
+                .map_or(0, |slot| self.store.log.ring.slot(slot).number());
             if step == TailStep::Nothing || tail > turn {
                 let usable = u64::from(Charge::usable(self.store.log.layout()));
                 let free = u64::from(self.store.log.ring.free()) * usable;
@@ -345,14 +357,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(())
     }
 
-    /// The second pass: the records, on media; and then what they mean.
+    /// The second pass: the records, on media; and then what they mean. A batch of one record needs no end: it is whole,
+    /// or it is not valid.
     fn write_records(
         &mut self,
         operations: &[Operation<'_>],
-        expected: u32,
+        in_batch: bool,
     ) -> Result<(), WriteError<S::Error>> {
-        // A batch of one record needs no end: it is whole or it is not valid.
-        let in_batch = expected > 1;
         self.store.log.flush(&mut self.store.storage)?;
         let slot = self.store.log.ring.head().unwrap_or_default();
         let from = Place { slot, offset: self.store.log.at() };

@@ -3,13 +3,13 @@
 //! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
 //! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
 
-use super::read::{LOOK_BYTES, OnStorage, ReadLog};
 use super::LogError;
 use super::page::OpenPage;
+use super::read::{LOOK_BYTES, OnStorage, ReadLog};
 use super::ring::{Ring, SlotState};
 use crate::format::{
-    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout,
-    Place, Predecessor, Record, Salt, SegmentHeader,
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
+    SegmentHeader,
 };
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;

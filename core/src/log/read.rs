@@ -102,12 +102,7 @@ impl<S: Storage> ReadLog for OnStorage<'_, '_, S> {
         self.log
     }
 
-    fn read(
-        &mut self,
-        slot: u32,
-        offset: u32,
-        into: &mut [u8],
-    ) -> Result<(), LogError<S::Error>> {
+    fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.log.read(self.storage, slot, offset, into)
     }
 }

@@ -1,9 +1,10 @@
 //! Reading a node's adjacency on the writing side: entry by entry, through a small window, holding no borrow.
 
 use super::{Adjacency, State};
+use crate::edges::Half;
 use crate::format::{ENTRY_BYTES, Record, entry_key};
 use crate::log::{LogError, ReadLog};
-use crate::types::{Direction, EdgeKey, KeyRange, Location, NodeNumber};
+use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, Location, NodeNumber};
 
 /// Entries that are read at once.
 const WINDOW: u32 = 32;
@@ -92,11 +93,7 @@ impl List {
     }
 
     /// Goes to the first entry of this record that is at least `key`.
-    fn seek<L: ReadLog>(
-        &mut self,
-        log: &mut L,
-        key: EdgeKey,
-    ) -> Result<(), LogError<L::Error>> {
+    fn seek<L: ReadLog>(&mut self, log: &mut L, key: EdgeKey) -> Result<(), LogError<L::Error>> {
         let Some(mut page) = self.page else { return Ok(()) };
         if key > EdgeKey::MIN {
             let (mut low, mut high) = (0, page.entries);
@@ -171,6 +168,19 @@ impl List {
 }
 
 impl<'r> State<'r> {
+    /// What is pending of one edge for one list. O(1) expected.
+    pub fn pending_half(
+        &self,
+        (node, direction): (NodeNumber, Direction),
+        key: EdgeKey,
+    ) -> Option<Half> {
+        let (source, target) = match direction {
+            Direction::Out => (node, key.number),
+            Direction::In => (key.number, node),
+        };
+        self.pending.half(source, EdgeKind(key.kind), target, direction)
+    }
+
     /// Whether the edge is there: folded or pending. One or two binary searches.
     ///
     /// # Errors
@@ -181,7 +191,7 @@ impl<'r> State<'r> {
         source: NodeNumber,
         key: EdgeKey,
     ) -> Result<bool, LogError<L::Error>> {
-        let change = self.pending.get(source, crate::types::EdgeKind(key.kind), key.number);
+        let change = self.pending.get(source, EdgeKind(key.kind), key.number);
         if let Some(change) = change {
             return Ok(change.add);
         }

@@ -25,13 +25,13 @@ mod tests;
 
 use super::slots::{Link, Slots, scramble};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
-use crate::types::{Direction, EdgeKind, KeyRange, NodeNumber};
+use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, NodeNumber};
 use core::fmt;
 use core::mem::replace;
 use entry::{Entry, Heads, Links, alive};
 
 pub use check::PendingFault;
-pub use entry::{PendingEdge, Half};
+pub use entry::{Half, PendingEdge};
 
 /// No place is left in the pool of pending edges: something must be folded first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,6 +156,18 @@ impl<'r> PendingEdges<'r> {
         target: NodeNumber,
     ) -> Option<PendingEdge> {
         self.entries.get(self.find(source, kind, target)).map(Entry::change)
+    }
+
+    /// What is pending of this edge for the list of its source (out) or of its target (in). O(1) expected.
+    pub fn half(
+        &self,
+        source: NodeNumber,
+        kind: EdgeKind,
+        target: NodeNumber,
+        direction: Direction,
+    ) -> Option<Half> {
+        let entry = self.entries.get(self.find(source, kind, target));
+        entry.filter(|entry| entry.is_alive(direction)).map(|entry| entry.half(direction))
     }
 
     /// What is pending for the list of this node and direction: one change a key, in no order.

@@ -1,0 +1,148 @@
+//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above is written once.
+
+use super::error::ReadError;
+use crate::format::{Header, Place, Record};
+use crate::log::{Log, LogError, ReadLog};
+use crate::storage::Storage;
+use crate::types::BlockRef;
+use core::marker::PhantomData;
+
+/// Where a reader's bytes come from.
+pub trait Media {
+    /// What the storage says when it refuses.
+    type Error;
+    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from scratch until the
+    /// next read.
+    type Span<'s>: Span
+    where
+        Self: 's;
+
+    /// Borrows `len` bytes from `at` on.
+    ///
+    /// # Errors
+    /// The storage refused, there are no such bytes, or the scratch is too small.
+    fn span(&mut self, at: u64, len: usize) -> Result<Self::Span<'_>, ReadError<Self::Error>>;
+
+    /// Copies `into.len()` bytes from `at` on.
+    ///
+    /// # Errors
+    /// The storage refused, or there are no such bytes.
+    fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<Self::Error>>;
+}
+
+/// Bytes that were read.
+pub trait Span {
+    /// A block over these bytes.
+    type Block;
+
+    /// The block whose record's body these bytes are. `None` if the lengths do not agree.
+    fn block(self, header: &Header) -> Option<Self::Block>;
+}
+
+impl<'s> Span for &'s [u8] {
+    type Block = BlockRef<'s>;
+
+    fn block(self, header: &Header) -> Option<BlockRef<'s>> {
+        let Record::Block { id, version, lens, .. } = header.record else { return None };
+        let [uri, metadata, content] = lens.map(|len| len as usize);
+        let (uri, rest) = self.split_at_checked(uri)?;
+        let (metadata, rest) = rest.split_at_checked(metadata)?;
+        Some(BlockRef::new(id, version, uri, metadata, rest.get(..content)?))
+    }
+}
+
+/// Mapped bytes. Spans live as long as the engine's borrow, any number of them together.
+pub struct Mapped<'e, E> {
+    bytes: &'e [u8],
+    error: PhantomData<fn() -> E>,
+}
+
+impl<'e, E> Mapped<'e, E> {
+    pub(super) fn new(bytes: &'e [u8]) -> Self {
+        Self { bytes, error: PhantomData }
+    }
+
+    fn get(&self, at: u64, len: usize) -> Option<&'e [u8]> {
+        let start = usize::try_from(at).ok()?;
+        self.bytes.get(start..start.checked_add(len)?)
+    }
+}
+
+impl<'e, E> Media for Mapped<'e, E> {
+    type Error = E;
+    type Span<'s>
+        = &'e [u8]
+    where
+        Self: 's;
+
+    #[inline]
+    fn span(&mut self, at: u64, len: usize) -> Result<&'e [u8], ReadError<E>> {
+        self.get(at, len).ok_or(ReadError::Corrupt { segment: 0, offset: 0 })
+    }
+
+    #[inline]
+    fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<E>> {
+        let from = self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })?;
+        into.copy_from_slice(from);
+        Ok(())
+    }
+}
+
+/// Bytes that are read into the caller's scratch: one span at a time.
+pub struct Through<'e, S> {
+    storage: &'e mut S,
+    scratch: &'e mut [u8],
+}
+
+impl<'e, S> Through<'e, S> {
+    pub(super) fn new(storage: &'e mut S, scratch: &'e mut [u8]) -> Self {
+        Self { storage, scratch }
+    }
+}
+
+impl<S: Storage> Media for Through<'_, S> {
+    type Error = S::Error;
+    type Span<'s>
+        = &'s [u8]
+    where
+        Self: 's;
+
+    fn span(&mut self, at: u64, len: usize) -> Result<&[u8], ReadError<S::Error>> {
+        let given = self.scratch.len();
+        let full = ReadError::ScratchFull { needed: len, given };
+        let into = self.scratch.get_mut(..len).ok_or(full)?;
+        self.storage.read(at, into).map_err(ReadError::Storage)?;
+        Ok(into)
+    }
+
+    fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
+        self.storage.read(at, into).map_err(LogError::Storage)
+    }
+}
+
+/// A log and the media that a reader sees it through.
+pub(super) struct Reading<'a, 'r, M> {
+    pub(super) log: &'a Log<'r>,
+    pub(super) media: &'a mut M,
+}
+
+impl<M: Media> ReadLog for Reading<'_, '_, M> {
+    type Error = M::Error;
+
+    fn log(&self) -> &Log<'_> {
+        self.log
+    }
+
+    fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<M::Error>> {
+        self.media.copy(self.log.layout().slot_start(slot) + u64::from(offset), into)
+    }
+}
+
+impl<M: Media> Reading<'_, '_, M> {
+    /// Where the body of the record at this place starts on the medium, and how long it is, in bytes.
+    pub(super) fn body(&self, place: Place, header: &Header) -> (u64, usize) {
+        let at = self.log.layout().slot_start(place.slot)
+            + u64::from(place.offset + header.record.header_bytes());
+        (at, header.record.body_bytes(self.log.layout().index_form()) as usize)
+    }
+}

@@ -1,0 +1,93 @@
+//! The edges of a node, as ids: what is folded, with what is pending applied, and without what is deleted.
+
+use super::error::ReadError;
+use super::media::{Media, Reading};
+use super::read::Reader;
+use crate::log::ReadLog;
+use crate::state::List;
+use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, GraphEdge, NodeNumber};
+
+/// The edges of one node in one direction. First those that are folded, by kind and node number, then those that are
+/// pending. Each call of `next` costs one read of a record's header, beside a share of the list itself.
+pub struct Neighbours<'e, 'r, M> {
+    reader: Reader<'e, 'r, M>,
+    id: BlockId,
+    direction: Direction,
+    kind: Option<EdgeKind>,
+    node: Option<NodeNumber>,
+    list: Option<List>,
+    /// How many of the pending changes were looked at.
+    pending: usize,
+}
+
+impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
+    pub(super) fn new(
+        mut reader: Reader<'e, 'r, M>,
+        id: &BlockId,
+        direction: Direction,
+        kind: Option<EdgeKind>,
+    ) -> Result<Self, ReadError<M::Error>> {
+        let state = reader.state;
+        let found = state.lookup(&mut reader.reading(), id)?;
+        let node = found.map(|(node, _, _)| node);
+        let list = match node {
+            Some(node) => {
+                let from = EdgeKey { kind: kind.map_or(0, |kind| kind.0), ..EdgeKey::MIN };
+                Some(List::from(&mut reader.reading(), state, (node, direction), from)?)
+            }
+            None => None,
+        };
+        Ok(Self { reader, id: *id, direction, kind, node, list, pending: 0 })
+    }
+
+    /// The next edge.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged.
+    // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<GraphEdge>, ReadError<M::Error>> {
+        let Some(node) = self.node else { return Ok(None) };
+        let state = self.reader.state;
+        let mut reading = Reading { log: self.reader.log, media: &mut self.reader.media };
+        while let Some(list) = &mut self.list {
+            let key = list.next(&mut reading, state)?;
+            let Some(key) = key.filter(|key| self.kind.is_none_or(|kind| kind.0 == key.kind))
+            else {
+                self.list = None;
+                break;
+            };
+            // A pending change of the same edge decides; it comes later.
+            let changed = state.pending_half((node, self.direction), key).is_some();
+            if !changed && !state.intents.contains(key.number) {
+                return self.edge(key).map(Some);
+            }
+        }
+        let kind = self.kind;
+        let mut halves = state.pending.halves(node, self.direction).skip(self.pending);
+        let next = halves.by_ref().find(|half| {
+            self.pending += 1;
+            half.add
+                && kind.is_none_or(|kind| kind.0 == half.key.kind)
+                && !state.intents.contains(half.key.number)
+        });
+        match next {
+            Some(half) => self.edge(half.key).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn edge(&mut self, key: EdgeKey) -> Result<GraphEdge, ReadError<M::Error>> {
+        let home = self.reader.state.index.home(key.number);
+        let header = self.reader.reading().known_header(home)?;
+        let place = self.reader.log.layout().place(home);
+        let segment = self.reader.log.ring.slot(place.slot).number();
+        let corrupt = ReadError::Corrupt { segment, offset: place.offset };
+        let other = *header.record.id().ok_or(corrupt)?;
+        let kind = EdgeKind(key.kind);
+        Ok(match self.direction {
+            Direction::Out => GraphEdge { source: self.id, kind, target: other },
+            Direction::In => GraphEdge { source: other, kind, target: self.id },
+        })
+    }
+}

@@ -1,0 +1,260 @@
+//! Point reads: find, contains, version; and the reader from which scans and edges start.
+
+use super::error::ReadError;
+use super::media::{Mapped, Media, Reading, Span, Through};
+use super::neighbours::Neighbours;
+use super::scan::{Order, Scan};
+use super::{StorageEngine, Verify};
+use crate::format::{Header, Place, Record};
+use crate::log::{Log, ReadLog, Step, Walk};
+use crate::state::{State, Store};
+use crate::storage::{MappedStorage, Storage};
+use crate::types::{BlockId, BlockRef, Direction, EdgeKind};
+use core::sync::atomic::{AtomicU8, Ordering};
+
+/// Nothing was verified; all of it was, and is sound; there is damage, so that every read looks for itself.
+const UNVERIFIED: u8 = 0;
+const SOUND: u8 = 1;
+const DAMAGED: u8 = 2;
+
+/// A reader of a store as it is now. It borrows the engine, so that nothing is written while it lives.
+///
+/// Over mapped storage ([`StorageEngine::reader`]) what it returns lives as long as the engine's borrow. Over other
+/// storage ([`StorageEngine::reader_through`]) what it returns lies in the scratch until the next read.
+pub struct Reader<'e, 'r, M> {
+    pub(super) log: &'e Log<'r>,
+    pub(super) state: &'e State<'r>,
+    verified: &'e [AtomicU8],
+    verify: Verify,
+    pub(super) media: M,
+}
+
+impl<'r, S: Storage> StorageEngine<'r, S> {
+    /// A reader through `scratch`, into which it reads one block at a time: it must hold the longest that is read.
+    pub fn reader_through<'e>(
+        &'e mut self,
+        scratch: &'e mut [u8],
+    ) -> Reader<'e, 'r, Through<'e, S>> {
+        Reader {
+            log: &self.store.log,
+            state: &self.store.state,
+            verified: self.verified,
+            verify: self.config.verify,
+            media: Through::new(&mut self.store.storage, scratch),
+        }
+    }
+
+    /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for an id that is
+    /// not there.
+    ///
+    /// # Errors
+    /// The storage refused, the record is damaged, or the scratch is too small for the block.
+    pub fn find_into<'s>(
+        &mut self,
+        id: &BlockId,
+        scratch: &'s mut [u8],
+    ) -> Result<Option<BlockRef<'s>>, ReadError<S::Error>> {
+        let Store { storage, log, state } = &mut self.store;
+        let media = Through::new(storage, &mut *scratch);
+        let (verified, verify) = (&*self.verified, self.config.verify);
+        let mut reader = Reader { log, state, verified, verify, media };
+        let Some(header) = reader.locate(id)?.filter(|(header, _)| is_block(header)) else {
+            return Ok(None);
+        };
+        let (header, place) = header;
+        reader.verify(place, &header)?;
+        let (at, len) = reader.reading().body(place, &header);
+        reader.media.span(at, len)?;
+        let bytes: &'s [u8] = scratch.get(..len).unwrap_or_default();
+        Ok(bytes.block(&header))
+    }
+
+    /// Whether there is a block with this id.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged.
+    pub fn contains(&mut self, id: &BlockId) -> Result<bool, ReadError<S::Error>> {
+        self.reader_through(&mut []).contains(id)
+    }
+
+    /// The version of the block with this id.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged.
+    pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<S::Error>> {
+        self.reader_through(&mut []).version(id)
+    }
+}
+
+impl<'r, S: MappedStorage> StorageEngine<'r, S> {
+    /// A reader that borrows what it returns from the media itself.
+    pub fn reader(&self) -> Reader<'_, 'r, Mapped<'_, S::Error>> {
+        Reader {
+            log: &self.store.log,
+            state: &self.store.state,
+            verified: self.verified,
+            verify: self.config.verify,
+            media: Mapped::new(self.store.storage.bytes()),
+        }
+    }
+
+    /// The block with this id, borrowed from where it lies.
+    ///
+    /// # Errors
+    /// The record is damaged.
+    pub fn find(&self, id: &BlockId) -> Result<Option<BlockRef<'_>>, ReadError<S::Error>> {
+        self.reader().into_find(id)
+    }
+}
+
+fn is_block(header: &Header) -> bool {
+    matches!(header.record, Record::Block { .. })
+}
+
+/// The block type of a reader's media.
+pub type BlockOf<'s, M> = <<M as Media>::Span<'s> as Span>::Block;
+
+impl<'e, 'r, E> Reader<'e, 'r, Mapped<'e, E>> {
+    fn into_find(mut self, id: &BlockId) -> Result<Option<BlockRef<'e>>, ReadError<E>> {
+        let Some((header, place)) = self.locate(id)?.filter(|(header, _)| is_block(header)) else {
+            return Ok(None);
+        };
+        self.block_at(place, &header).map(Some)
+    }
+}
+
+impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
+    pub(super) fn reading(&mut self) -> Reading<'_, 'r, M> {
+        Reading { log: self.log, media: &mut self.media }
+    }
+
+    /// The home record of the node with this id.
+    fn locate(&mut self, id: &BlockId) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
+        let state = self.state;
+        let found = state.lookup(&mut self.reading(), id)?;
+        Ok(found.map(|(_, location, header)| (header, self.log.layout().place(location))))
+    }
+
+    /// The block with this id. O(1) expected; a miss reads nothing.
+    ///
+    /// # Errors
+    /// The storage refused, the record is damaged, or the scratch is too small.
+    pub fn find(&mut self, id: &BlockId) -> Result<Option<BlockOf<'_, M>>, ReadError<M::Error>> {
+        let Some((header, place)) = self.locate(id)?.filter(|(header, _)| is_block(header)) else {
+            return Ok(None);
+        };
+        self.block_at(place, &header).map(Some)
+    }
+
+    /// Hands each of the blocks with these ids to `found`, in the order of the ids; `None` for one that is not there.
+    /// The index lines of the next ids are fetched while one is read.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find), at the first id that fails.
+    pub fn find_many(
+        &mut self,
+        ids: &[BlockId],
+        mut found: impl FnMut(usize, Option<BlockOf<'_, M>>),
+    ) -> Result<(), ReadError<M::Error>> {
+        const AHEAD: usize = 8;
+        let index = &self.state.index;
+        ids.iter().take(AHEAD).for_each(|id| index.prefetch(index.hash(id)));
+        for (at, id) in ids.iter().enumerate() {
+            if let Some(ahead) = ids.get(at + AHEAD) {
+                self.state.index.prefetch(self.state.index.hash(ahead));
+            }
+            found(at, self.find(id)?);
+        }
+        Ok(())
+    }
+
+    /// Whether there is a block with this id.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged.
+    pub fn contains(&mut self, id: &BlockId) -> Result<bool, ReadError<M::Error>> {
+        Ok(self.locate(id)?.is_some_and(|(header, _)| is_block(&header)))
+    }
+
+    /// The version of the block with this id.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged.
+    pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
+        Ok(self.locate(id)?.and_then(|(header, _)| match header.record {
+            Record::Block { version, .. } => Some(version),
+            _ => None,
+        }))
+    }
+
+    /// All blocks, in the order in which they were written, or newest first.
+    pub fn scan(self, order: Order) -> Scan<'e, 'r, M> {
+        Scan::new(self, order)
+    }
+
+    /// The edges of an id in one direction, of one kind or of all, as ids.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged.
+    pub fn edges(
+        self,
+        id: &BlockId,
+        direction: Direction,
+        kind: Option<EdgeKind>,
+    ) -> Result<Neighbours<'e, 'r, M>, ReadError<M::Error>> {
+        Neighbours::new(self, id, direction, kind)
+    }
+
+    /// The block whose record lies there.
+    pub(super) fn block_at(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<BlockOf<'_, M>, ReadError<M::Error>> {
+        self.verify(place, header)?;
+        let (at, len) = self.reading().body(place, header);
+        let segment = self.log.ring.slot(place.slot).number();
+        let corrupt = ReadError::Corrupt { segment, offset: place.offset };
+        self.media.span(at, len)?.block(header).ok_or(corrupt)
+    }
+
+    /// Checks what the config asks to be checked before a body is handed out.
+    fn verify(&mut self, place: Place, header: &Header) -> Result<(), ReadError<M::Error>> {
+        let known = self.verified.get(place.slot as usize);
+        let state = known.map_or(DAMAGED, |known| known.load(Ordering::Relaxed));
+        match self.verify {
+            Verify::Never => return Ok(()),
+            Verify::FirstRead if state == SOUND => return Ok(()),
+            Verify::FirstRead
+                if state == UNVERIFIED && self.log.ring.head() != Some(place.slot) =>
+            {
+                let sound = self.segment_is_sound(place.slot)?;
+                if let Some(known) = known {
+                    known.store(if sound { SOUND } else { DAMAGED }, Ordering::Relaxed);
+                }
+                if sound {
+                    return Ok(());
+                }
+            }
+            Verify::FirstRead | Verify::EveryRead => {}
+        }
+        if self.reading().body_is_valid(place, header)? {
+            return Ok(());
+        }
+        let segment = self.log.ring.slot(place.slot).number();
+        Err(ReadError::Corrupt { segment, offset: place.offset })
+    }
+
+    /// Whether every record of a sealed segment holds.
+    fn segment_is_sound(&mut self, slot: u32) -> Result<bool, ReadError<M::Error>> {
+        let first = self.log.layout().first_offset();
+        let mut walk = Walk::new(slot, first, self.log.end_of(slot)).checking_bodies();
+        loop {
+            match walk.next(&mut self.reading())? {
+                Step::End => return Ok(true),
+                Step::Invalid { .. } => return Ok(false),
+                Step::Record { .. } => {}
+            }
+        }
+    }
+}

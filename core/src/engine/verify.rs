@@ -1,0 +1,314 @@
+//! Verify: every check on media, and every invariant between media and RAM.
+
+use super::StorageEngine;
+use super::error::ReadError;
+use crate::format::{Place, Record};
+use crate::log::{ReadLog, Step, Walk};
+use crate::state::{Charge, List, Store};
+use crate::storage::Storage;
+use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber};
+
+/// Something that `verify` found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Finding {
+    /// Bytes that are no valid record, where there should be one.
+    NoRecord {
+        /// Number of the segment.
+        segment: u32,
+        /// Where they start, in bytes.
+        offset: u32,
+    },
+    /// A record whose body does not validate.
+    Body {
+        /// Number of the segment.
+        segment: u32,
+        /// Where the record starts, in bytes.
+        offset: u32,
+        /// The id that it holds, if it holds one.
+        id: Option<BlockId>,
+        /// Whether it is needed; a superseded one is not.
+        live: bool,
+    },
+    /// A node whose record is not there, or is another's.
+    Node {
+        /// The node's number.
+        number: u32,
+    },
+    /// An edge that one of its ends does not know of.
+    OneSided {
+        /// The node that knows of it.
+        number: u32,
+        /// The edge's kind.
+        kind: u16,
+        /// The node that does not.
+        other: u32,
+    },
+    /// The sum of live bytes is not what the records are.
+    LiveBytes {
+        /// The sum that was kept.
+        kept: u64,
+        /// What the records are.
+        found: u64,
+    },
+    /// A table in RAM breaks its own rules.
+    Memory {
+        /// Which table.
+        table: &'static str,
+    },
+}
+
+impl Finding {
+    /// Whether something is lost by it.
+    pub fn is_loss(&self) -> bool {
+        !matches!(self, Self::Body { live: false, .. })
+    }
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Verification {
+    /// Records, dead ones included.
+    pub records: u64,
+    /// Blocks.
+    pub blocks: u64,
+    /// Edges.
+    pub edges: u64,
+    /// Findings by which something is lost.
+    pub lost: u64,
+    /// Findings by which nothing is lost.
+    pub harmless: u64,
+}
+
+/// Collects findings.
+struct Report<F> {
+    sum: Verification,
+    on: F,
+}
+
+impl<F: FnMut(Finding)> Report<F> {
+    fn add(&mut self, finding: Finding) {
+        if finding.is_loss() {
+            self.sum.lost += 1;
+        } else {
+            self.sum.harmless += 1;
+        }
+        (self.on)(finding);
+    }
+}
+
+impl<'r, S: Storage> StorageEngine<'r, S> {
+    /// Checks every record on media and every invariant, and hands each thing that is wrong to `on`. Writes nothing.
+    ///
+    /// O(media), and for each edge a binary search in the other end's list.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn verify(&mut self, on: impl FnMut(Finding)) -> Result<Verification, ReadError<S::Error>> {
+        let mut report = Report { sum: Verification::default(), on };
+        let live = self.verify_records(&mut report)?;
+        let kept = self.store.state.live;
+        if kept != live {
+            report.add(Finding::LiveBytes { kept: kept.charged, found: live.charged });
+        }
+        self.verify_nodes(&mut report)?;
+        self.verify_tables(&mut report)?;
+        Ok(report.sum)
+    }
+
+    /// Counts the edges. O(nodes and edges), reading every list.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged.
+    pub fn count_edges(&mut self) -> Result<u64, ReadError<S::Error>> {
+        let mut edges = 0;
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            self.each_edge((number, Direction::Out), |_, _| {
+                edges += 1;
+                Ok(())
+            })?;
+        }
+        Ok(edges)
+    }
+
+    /// Walks over all records; returns what the live ones are charged.
+    fn verify_records<F: FnMut(Finding)>(
+        &mut self,
+        report: &mut Report<F>,
+    ) -> Result<Charge, ReadError<S::Error>> {
+        let Store { storage, log, state } = &mut self.store;
+        let mut live = Charge::default();
+        let mut slot = log.ring.tail();
+        for _ in 0..log.ring.live() {
+            let Some(at) = slot else { break };
+            let segment = log.ring.slot(at).number();
+            let mut walk = Walk::new(at, log.layout().first_offset(), log.end_of(at));
+            let mut in_damage = false;
+            loop {
+                match walk.next(&mut log.on(storage))? {
+                    Step::End => break,
+                    Step::Invalid { offset } => {
+                        if !in_damage {
+                            report.add(Finding::NoRecord { segment, offset });
+                        }
+                        in_damage = true;
+                        walk.skip_to(offset + log.layout().align());
+                    }
+                    Step::Record { header, offset, .. } => {
+                        in_damage = false;
+                        report.sum.records += 1;
+                        let place = Place { slot: at, offset };
+                        let is_live =
+                            state.is_live(&header.record, log.layout().location(at, offset));
+                        if is_live {
+                            live.add(Charge::of_header(log.layout(), &header));
+                        }
+                        if !log.on(storage).body_is_valid(place, &header)? {
+                            let id = header.record.id().copied();
+                            report.add(Finding::Body { segment, offset, id, live: is_live });
+                        }
+                    }
+                }
+            }
+            slot = log.ring.after(at);
+        }
+        Ok(live)
+    }
+
+    fn verify_nodes<F: FnMut(Finding)>(
+        &mut self,
+        report: &mut Report<F>,
+    ) -> Result<(), ReadError<S::Error>> {
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            let state = &self.store.state;
+            if !state.index.is_used(number) || state.intents.contains(number) {
+                continue;
+            }
+            let home = state.index.home(number);
+            match self.record_at(home)? {
+                Some(Record::Block { number: found, .. }) if found == number => {
+                    report.sum.blocks += 1
+                }
+                Some(Record::Node { number: found, .. }) if found == number => {}
+                _ => report.add(Finding::Node { number: number.get() }),
+            }
+            for direction in Direction::BOTH {
+                self.verify_list(report, (number, direction))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn record_at(&mut self, at: Location) -> Result<Option<Record>, ReadError<S::Error>> {
+        if at.is_none() {
+            return Ok(None);
+        }
+        let Store { storage, log, .. } = &mut self.store;
+        let place = log.layout().place(at);
+        Ok(log.on(storage).header(place)?.map(|header| header.record))
+    }
+
+    /// Each edge of the list must be known at its other end.
+    fn verify_list<F: FnMut(Finding)>(
+        &mut self,
+        report: &mut Report<F>,
+        of: (NodeNumber, Direction),
+    ) -> Result<(), ReadError<S::Error>> {
+        let mut edges = 0;
+        let mut one_sided = None;
+        self.each_edge(of, |store, key| {
+            edges += u64::from(of.1 == Direction::Out);
+            let back = EdgeKey { kind: key.kind, number: of.0 };
+            let there = (key.number, of.1.reverse());
+            if !store.state.index.is_used(key.number) || !lists(store, there, back)? {
+                one_sided = Some(key);
+            }
+            Ok(())
+        })?;
+        report.sum.edges += edges;
+        if let Some(key) = one_sided {
+            let (number, other) = (of.0.get(), key.number.get());
+            report.add(Finding::OneSided { number, kind: key.kind, other });
+        }
+        Ok(())
+    }
+
+    /// Hands on each edge that a reader sees in this list.
+    fn each_edge(
+        &mut self,
+        of: (NodeNumber, Direction),
+        mut on: impl FnMut(&mut Store<'r, S>, EdgeKey) -> Result<(), ReadError<S::Error>>,
+    ) -> Result<(), ReadError<S::Error>> {
+        let store = &mut self.store;
+        if store.state.intents.contains(of.0) {
+            return Ok(());
+        }
+        let Store { storage, log, state } = &mut *store;
+        let mut list = List::from(&mut log.on(storage), state, of, EdgeKey::MIN)?;
+        loop {
+            let Store { storage, log, state } = &mut *store;
+            let Some(key) = list.next(&mut log.on(storage), state)? else { break };
+            if state.pending_half(of, key).is_none() && !state.intents.contains(key.number) {
+                on(store, key)?;
+            }
+        }
+        let mut seen = 0;
+        loop {
+            let state = &store.state;
+            let mut halves = state.pending.halves(of.0, of.1).skip(seen);
+            let Some(half) = halves.next() else { return Ok(()) };
+            drop(halves);
+            seen += 1;
+            if half.add && !state.intents.contains(half.key.number) {
+                on(store, half.key)?;
+            }
+        }
+    }
+
+    fn verify_tables<F: FnMut(Finding)>(
+        &mut self,
+        report: &mut Report<F>,
+    ) -> Result<(), ReadError<S::Error>> {
+        let Store { storage, log, state } = &mut self.store;
+        let mut failed = None;
+        let sound = state.index.check_hashes(|number| {
+            let home = state.index.home(number);
+            let place = log.layout().place(home);
+            match log.on(storage).header(place) {
+                Ok(header) => {
+                    header.and_then(|header| header.record.id().map(|id| state.index.hash(id)))
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    None
+                }
+            }
+        });
+        failed.map_or(Ok(()), Err)?;
+        let tables = [
+            ("block index", sound && state.index.check()),
+            ("pending edges", state.pending.check().is_ok()),
+            ("hub pages", state.hubs.check().is_ok()),
+        ];
+        tables.iter().filter(|(_, sound)| !sound).for_each(|(table, _)| {
+            report.add(Finding::Memory { table });
+        });
+        Ok(())
+    }
+}
+
+/// Whether the list has this edge, folded or pending.
+fn lists<S: Storage>(
+    store: &mut Store<'_, S>,
+    of: (NodeNumber, Direction),
+    key: EdgeKey,
+) -> Result<bool, ReadError<S::Error>> {
+    let Store { storage, log, state } = store;
+    if let Some(half) = state.pending_half(of, key) {
+        return Ok(half.add);
+    }
+    let mut list = List::from(&mut log.on(storage), state, of, key)?;
+    Ok(list.next(&mut log.on(storage), state)? == Some(key))
+}
