@@ -1,0 +1,168 @@
+//! From arguments to a command on a store: which commands write, what they print, and in which words they
+//! end.
+
+use crate::args::{Arguments, Command, Create, Import, Index, Neighbours};
+use crate::commands::progress::Progress;
+use crate::commands::query::{self, Wanted};
+use crate::commands::{export, import};
+use crate::error::{Failure, Outcome, one_line};
+use crate::graph::Order;
+use crate::index;
+use crate::store::{self, Store};
+use kausaldb::{Direction, EdgeKind};
+use serde::Serialize;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::time::Instant;
+
+/// Does what the arguments say.
+///
+/// # Errors
+/// One line for the user, with its exit code.
+pub(crate) fn run(arguments: &Arguments) -> Outcome {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let result = command(arguments, &mut out);
+    let flushed = out.flush();
+    result?;
+    Ok(flushed?)
+}
+
+fn command(arguments: &Arguments, out: &mut impl Write) -> Outcome {
+    let (path, json) = (arguments.store.as_path(), arguments.json);
+    let read = || Store::open_read_only(path);
+    match &arguments.command {
+        Command::Create(create) => create_store(path, create, json, out),
+        Command::Index(options) => index_tree(path, options, json, out),
+        Command::Import(options) => import_lines(path, options, json, out),
+        Command::Export => export::export(&read()?, out),
+        Command::Get { id } => query::get(&read()?, id, json, out),
+        Command::Find { name } => query::find(&read()?, name, json, out),
+        Command::Neighbours(options) => {
+            let wanted = Wanted { ways: ways(options), kind: options.kind };
+            query::neighbours(&read()?, &options.node, &wanted, json, out)
+        }
+        Command::Callers { name } => {
+            let wanted = Wanted { ways: &[Direction::In], kind: Some(EdgeKind::CALLS) };
+            query::neighbours(&read()?, name, &wanted, json, out)
+        }
+        Command::Callees { name } => {
+            let wanted = Wanted { ways: &[Direction::Out], kind: Some(EdgeKind::CALLS) };
+            query::neighbours(&read()?, name, &wanted, json, out)
+        }
+        Command::Scan(options) => {
+            let order = if options.reverse { Order::NewestFirst } else { Order::OldestFirst };
+            query::scan(&read()?, order, options.limit, json, out)
+        }
+        Command::Stats { capacity } => read()?.stats(*capacity)?.print(json, out),
+        Command::Verify => verify(path, json, out),
+        Command::Compact => Store::open(path)?.compact()?.print(json, out),
+        Command::Grow { size } => Store::open(path)?.grow(*size)?.print(json, out),
+    }
+}
+
+fn ways(options: &Neighbours) -> &'static [Direction] {
+    match (options.out, options.r#in) {
+        (true, false) => &[Direction::Out],
+        (false, true) => &[Direction::In],
+        _ => &Direction::BOTH,
+    }
+}
+
+fn create_store(path: &Path, options: &Create, json: bool, out: &mut impl Write) -> Outcome {
+    let geometry = store::Shape::of_create(options);
+    store::create(path, &geometry)?;
+    Store::open_read_only(path)?.stats(true)?.print(json, out)
+}
+
+fn verify(path: &Path, json: bool, out: &mut impl Write) -> Outcome {
+    let (figures, lost) = Store::open_read_only(path)?.verify()?;
+    figures.print(json, out)?;
+    out.flush()?;
+    match lost {
+        None => Ok(()),
+        Some(what) => Err(Failure::store(format_args!(
+            "{}: {what}; export what is left and import it into a new store",
+            path.display()
+        ))),
+    }
+}
+
+fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) -> Outcome {
+    #[derive(Serialize)]
+    struct Summary {
+        #[serde(flatten)]
+        report: index::Report,
+        seconds: f64,
+    }
+    let begun = Instant::now();
+    index::check(&options.directory)?;
+    let mut store = Store::open_or_create(path, &options.sizes)?;
+    let done = index::index(&mut store, &options.directory, &mut Progress::new())?;
+    store.close()?;
+    let (report, seconds) =
+        (done.report, (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&Summary { report, seconds })?)?;
+        return Ok(());
+    }
+    let index::Report { files, definitions, edges, skipped, written, removed } = report;
+    writeln!(
+        out,
+        "{files} files, {definitions} definitions, {edges} edges, {skipped} skipped, {seconds:.1} seconds \
+         ({written} written, {removed} removed)"
+    )?;
+    let [called, calling] = &done.examples;
+    writeln!(out, "try:")?;
+    writeln!(out, "  {} callers {}", this_command(path), one_line(called))?;
+    writeln!(out, "  {} callees {}", this_command(path), one_line(calling))?;
+    Ok(())
+}
+
+/// How the user can run this program again on the same store, the way it was run now.
+fn this_command(store: &Path) -> String {
+    let program = match std::env::var_os("CARGO") {
+        Some(_) if cfg!(debug_assertions) => "cargo run --",
+        Some(_) => "cargo run --release --",
+        None => "kausaldb",
+    };
+    if store == Path::new(crate::args::STORE_DEFAULT) {
+        program.to_owned()
+    } else {
+        format!("{program} --store {}", store.display())
+    }
+}
+
+fn import_lines(path: &Path, options: &Import, json: bool, out: &mut impl Write) -> Outcome {
+    let name = options.file.display().to_string();
+    let input = input(&options.file)?;
+    let mut store = Store::open_or_create(path, &options.sizes)?;
+    let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
+    let how = import::Options { name: &name, batch, acks: options.acks };
+    let report = import::import(&mut store, input, &how, out)?;
+    store.close()?;
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else if !options.acks {
+        writeln!(out, "{} lines imported in {} batches", report.lines, report.batches)?;
+    }
+    Ok(())
+}
+
+/// The input of `import`: a file, or standard input.
+fn input(file: &Path) -> Outcome<Box<dyn BufRead>> {
+    if file == Path::new("-") {
+        return Ok(Box::new(BufReader::with_capacity(1 << 16, io::stdin())));
+    }
+    let refuse = |reason: &dyn std::fmt::Display| {
+        Failure::usage(format_args!(
+            "{}: {reason}; name a file of JSON lines, or -",
+            file.display()
+        ))
+    };
+    let opened = File::open(file).map_err(|error| refuse(&error))?;
+    if opened.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        return Err(refuse(&"is a directory"));
+    }
+    Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
+}

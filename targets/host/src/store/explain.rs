@@ -1,0 +1,109 @@
+//! The errors of engine and file in a user's words: what is wrong with which file, what to do, and the exit
+//! code.
+
+use crate::error::Failure;
+use kausaldb::log::LogError;
+use kausaldb::{FormatError, OpenError, ReadError, WriteError};
+use kausaldb_file::FileError;
+use std::io::ErrorKind;
+use std::path::Path;
+
+const SALVAGE: &str = "export what is left and import it into a new store, or restore a copy";
+
+/// Why the file cannot be made, opened, read, written or grown.
+pub(super) fn file(path: &Path, error: &FileError) -> Failure {
+    let name = path.display();
+    match error {
+        FileError::Io { error, .. } if error.kind() == ErrorKind::NotFound => {
+            Failure::usage(format_args!(
+                "{name}: there is no such store; make one with \
+                 `kausaldb create`, `index DIR` or `import FILE`"
+            ))
+        }
+        FileError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => {
+            Failure::full(format_args!("{name}: the disk is full; free some space and try again"))
+        }
+        FileError::Io { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+            Failure::usage(format_args!(
+                "{name}: {error}; ask its owner, or name another with --store"
+            ))
+        }
+        FileError::Exists => Failure::usage(format_args!(
+            "{name}: exists already; remove it or name another with --store"
+        )),
+        FileError::Locked => Failure::store(format_args!(
+            "{name}: locked: another process has it open; wait until it ends, or end it"
+        )),
+        FileError::NotAFile => {
+            Failure::store(format_args!("{name}: is not a file; name a file with --store"))
+        }
+        FileError::Truncated { .. } => {
+            Failure::store(format_args!("{name}: {error}; restore a whole copy"))
+        }
+        FileError::Shrink { .. } | FileError::Geometry(_) => {
+            Failure::usage(format_args!("{name}: {error}; choose other sizes"))
+        }
+        _ => Failure::store(format_args!("{name}: {error}; check the disk")),
+    }
+}
+
+/// The file has no bytes.
+pub(super) fn empty(path: &Path) -> Failure {
+    let name = path.display();
+    Failure::store(format_args!(
+        "{name}: is empty; remove it and make a store with `kausaldb create`"
+    ))
+}
+
+/// Why the store could not be made.
+pub(super) fn format(path: &Path, error: &FormatError<FileError>) -> Failure {
+    match error {
+        FormatError::Storage(error) => file(path, error),
+        _ => Failure::usage(format_args!("{}: {error}", path.display())),
+    }
+}
+
+/// Why the store could not be opened.
+pub(super) fn open(path: &Path, error: &OpenError<FileError>) -> Failure {
+    let name = path.display();
+    match error {
+        OpenError::Log(LogError::Storage(error)) => file(path, error),
+        OpenError::NoStore => Failure::store(format_args!(
+            "{name}: is not a store of KausalDB; name one with --store"
+        )),
+        OpenError::Version { .. } => Failure::store(format_args!(
+            "{name}: {error}; export it with the kausaldb that wrote it, and import that here"
+        )),
+        OpenError::Geometry { .. } => {
+            Failure::store(format_args!("{name}: {error}; restore a whole copy"))
+        }
+        _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
+    }
+}
+
+/// Why something could not be read.
+pub(super) fn read(path: &Path, error: &ReadError<FileError>) -> Failure {
+    match error {
+        ReadError::Storage(error) => file(path, error),
+        _ => Failure::store(format_args!("{}: {error}; {SALVAGE}", path.display())),
+    }
+}
+
+/// Why nothing was written.
+pub(super) fn write(path: &Path, error: &WriteError<FileError>) -> Failure {
+    let name = path.display();
+    match error {
+        WriteError::Log(LogError::Storage(error)) => file(path, error),
+        WriteError::Full { .. }
+        | WriteError::NodesFull { .. }
+        | WriteError::HubPagesFull { .. } => {
+            Failure::full(format_args!("{name}: {error}; `kausaldb grow` makes it larger"))
+        }
+        WriteError::BlockTooLarge { .. } => {
+            Failure::usage(format_args!("{name}: {error}; split the block or use larger segments"))
+        }
+        WriteError::BatchTooLarge { .. } => Failure::usage(format_args!("{name}: {error}")),
+        WriteError::ReadOnly => Failure::usage(format_args!("{name}: {error}")),
+        _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
+    }
+}

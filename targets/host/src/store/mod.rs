@@ -1,0 +1,363 @@
+//! The store in a file: every touch of the engine lies here.
+//!
+//! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a
+//! larger region or grow the file, and open again; the batch that was refused for that reason is then
+//! written. Commands that only read open the file for reading, beside others, and never write a byte.
+//!
+//! Memory beyond the region and the map does not depend on how much is stored.
+
+mod explain;
+mod health;
+mod shape;
+
+pub(crate) use shape::Shape;
+
+use crate::args::Sizes;
+use crate::commands::report::Figures;
+use crate::error::{Failure, Outcome};
+use crate::graph::{Graph, GraphMut, Visit};
+use crate::operation::Operation;
+use kausaldb::state::Limit;
+use kausaldb::{
+    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, FormatOptions, GraphEdge,
+    OpenError, Order, Sequence, StorageEngine, StoreId, WriteError,
+};
+use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, PositionedFile};
+use self_cell::{MutBorrow, self_cell};
+use std::mem::MaybeUninit;
+use std::path::{Path, PathBuf};
+
+/// How often limits may be raised before one call gives up: each time at least doubles one of them.
+const RAISES_MAX: u32 = 64;
+
+type Region = MutBorrow<Box<[MaybeUninit<u8>]>>;
+/// Empty only after a failure between closing and opening again.
+struct Engine<'r>(Option<StorageEngine<'r, MappedFile>>);
+
+self_cell!(
+    struct Opened {
+        owner: Region,
+        #[not_covariant]
+        dependent: Engine,
+    }
+);
+
+/// A store that is open.
+pub(crate) struct Store {
+    path: PathBuf,
+    shape: Shape,
+    capacity: Capacity,
+    opened: Opened,
+}
+
+/// Makes an empty store; the file must not exist.
+///
+/// # Errors
+/// The sizes do not work, or the file cannot be made.
+pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
+    let mut file = PositionedFile::create(path, shape.geometry)
+        .map_err(|error| explain::file(path, &error))?;
+    let options = FormatOptions { store: new_store_id(), segment_bytes: shape.segment_bytes };
+    let formatted = kausaldb::format(&mut file, &options);
+    file.close();
+    formatted.map_err(|error| {
+        // What could not be formatted would be in the way of the next attempt.
+        let _ = std::fs::remove_file(path);
+        explain::format(path, &error)
+    })
+}
+
+/// An id that no other store has: from the operating system's randomness, by way of the standard library's
+/// hash keys.
+fn new_store_id() -> StoreId {
+    StoreId::from_u128(u128::from(random()) << 64 | u128::from(random()))
+}
+
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+impl Store {
+    /// Opens a store for reading.
+    ///
+    /// # Errors
+    /// It is missing, locked, or no store.
+    pub(crate) fn open_read_only(path: &Path) -> Outcome<Self> {
+        Self::open_as(path, Access::ReadOnly)
+    }
+
+    /// Opens a store for writing.
+    ///
+    /// # Errors
+    /// It is missing, locked, or no store.
+    pub(crate) fn open(path: &Path) -> Outcome<Self> {
+        Self::open_as(path, Access::ReadWrite)
+    }
+
+    /// Opens a store for writing, and makes it first if it is missing.
+    ///
+    /// # Errors
+    /// It is locked, no store, or cannot be made.
+    pub(crate) fn open_or_create(path: &Path, sizes: &Sizes) -> Outcome<Self> {
+        if !path.exists() {
+            create(path, &Shape::of_sizes(sizes))?;
+        }
+        Self::open(path)
+    }
+
+    fn open_as(path: &Path, access: Access) -> Outcome<Self> {
+        let mut raised: Option<Capacity> = None;
+        for _ in 0..RAISES_MAX {
+            let (storage, shape, nodes) = open_file(path, access)?;
+            let capacity = raised.unwrap_or_else(|| capacity_for(&shape, nodes));
+            match open_engine(storage, &capacity) {
+                Ok(opened) => return Ok(Self { path: path.to_owned(), shape, capacity, opened }),
+                Err(OpenError::TooMany { what, needed, .. }) => {
+                    raised = Some(raise(&capacity, what, needed).ok_or_else(|| no_memory(path))?);
+                }
+                Err(error) => return Err(explain::open(path, &error)),
+            }
+        }
+        Err(no_memory(path))
+    }
+
+    fn engine(&self) -> Outcome<&StorageEngine<'_, MappedFile>> {
+        self.opened.with_dependent(|_, engine| engine.0.as_ref()).ok_or_else(closed)
+    }
+
+    /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity.
+    fn reopen(&mut self, file_bytes: Option<u64>, capacity: Capacity) -> Outcome {
+        let mut storage = self.take_storage()?;
+        if let Some(bytes) = file_bytes {
+            // On failure the file keeps its size, and the store stays closed: the command ends.
+            storage.grow(bytes).map_err(|error| explain::file(&self.path, &error))?;
+            self.shape.geometry.capacity_bytes = bytes;
+        }
+        self.opened =
+            open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    fn take_storage(&mut self) -> Outcome<MappedFile> {
+        let path = &self.path;
+        self.opened.with_dependent_mut(|_, engine| {
+            let engine = engine.0.take().ok_or_else(closed)?;
+            let (storage, closing) = engine.close();
+            closing.map(|()| storage).map_err(|error| explain::write(path, &error))
+        })
+    }
+
+    /// Makes everything durable and closes the store.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub(crate) fn close(mut self) -> Outcome {
+        self.take_storage().map(MappedFile::close)
+    }
+
+    /// Makes the file larger: to `size` bytes, or to twice what it has.
+    ///
+    /// # Errors
+    /// The size does not work, or the disk is full.
+    pub(crate) fn grow(mut self, size: Option<u64>) -> Outcome<Figures> {
+        let bytes = self.shape.grown(size, self.path.display())?;
+        self.grow_file(bytes)?;
+        let figures = self.stats(false)?;
+        self.close()?;
+        Ok(figures)
+    }
+
+    fn grow_file(&mut self, bytes: u64) -> Outcome {
+        let mut grown = self.shape;
+        grown.geometry.capacity_bytes = bytes;
+        let capacity = Capacity { segments: grown.segments(), ..self.capacity };
+        self.reopen(Some(bytes), capacity)
+    }
+
+    /// Moves live records until no dead space is left to win.
+    ///
+    /// # Errors
+    /// The storage fails.
+    pub(crate) fn compact(mut self) -> Outcome<Figures> {
+        let path = self.path.clone();
+        self.opened.with_dependent_mut(|_, engine| {
+            let engine = engine.0.as_mut().ok_or_else(closed)?;
+            engine.compact(u64::MAX).map_err(|error| explain::write(&path, &error))
+        })?;
+        let figures = self.stats(false)?;
+        self.close()?;
+        Ok(figures)
+    }
+}
+
+fn closed() -> Failure {
+    Failure::store("the store was closed after an earlier error; start again")
+}
+
+fn no_memory(path: &Path) -> Failure {
+    let name = path.display();
+    Failure::full(format_args!(
+        "{name}: opening it takes more memory than this program can address"
+    ))
+}
+
+/// Opens and maps the file, by what the store in it says of itself.
+fn open_file(path: &Path, access: Access) -> Outcome<(MappedFile, Shape, u32)> {
+    let explain = |error: FileError| explain::file(path, &error);
+    let file = OpenedFile::open(path, access).map_err(explain)?;
+    let len_bytes = file.len_bytes();
+    if len_bytes == 0 {
+        return Err(explain::empty(path));
+    }
+    let info = kausaldb::probe(len_bytes, |at, into| file.read_at(at, into))
+        .map_err(|error| explain::open(path, &error))?;
+    let shape = Shape::of_store(&info, len_bytes);
+    let file = file.with_geometry(shape.geometry).map_err(explain)?;
+    // SAFETY:
+    // - the file is locked for as long as the map lives, so no other kausaldb shortens or writes it;
+    // - that no stranger does is what the command's user answers for: README says so.
+    #[allow(unsafe_code)]
+    let storage = unsafe { MappedFile::new(file) }.map_err(explain)?;
+    Ok((storage, shape, info.nodes_max()))
+}
+
+/// The host's capacity for this store, with room for as many nodes again.
+fn capacity_for(shape: &Shape, nodes: u32) -> Capacity {
+    let nodes = nodes.saturating_mul(2).max(Capacity::HOST.nodes);
+    let host = Capacity::host(nodes, shape.segments());
+    Capacity { segment_bytes: shape.segment_bytes, ..host }
+}
+
+/// The capacity with one limit raised to at least twice what it is; nothing if that limit is no question of
+/// memory.
+fn raise(capacity: &Capacity, what: Limit, needed: u64) -> Option<Capacity> {
+    let mut raised = *capacity;
+    let field = match what {
+        Limit::Nodes => &mut raised.nodes,
+        Limit::PendingEdges => &mut raised.pending_edges,
+        Limit::HubPages => &mut raised.hub_pages,
+        Limit::Intents => &mut raised.intents,
+        Limit::Segments => &mut raised.segments,
+        Limit::BatchOperations => &mut raised.batch_operations,
+        _ => return None,
+    };
+    let needed = u32::try_from(needed).ok()?;
+    *field = field.checked_mul(2)?.max(needed.checked_mul(2)?);
+    Some(raised)
+}
+
+fn open_engine(storage: MappedFile, capacity: &Capacity) -> Result<Opened, OpenError<FileError>> {
+    let read_only = storage.access() == Access::ReadOnly;
+    let config =
+        Config { durability: Durability::OnSync, seed: [random(), random()], ..Config::default() };
+    let region = MutBorrow::new(Box::new_uninit_slice(capacity.region_bytes()));
+    Opened::try_new(region, |region| {
+        let region = region.borrow_mut();
+        let engine = if read_only {
+            StorageEngine::open_read_only(storage, region, *capacity, config)
+        } else {
+            StorageEngine::open(storage, region, *capacity, config)
+        };
+        engine.map(|engine| Engine(Some(engine)))
+    })
+}
+
+impl Graph for Store {
+    fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>> {
+        self.engine()?.find(id).map_err(|error| explain::read(&self.path, &error))
+    }
+
+    fn edges(
+        &self,
+        id: &BlockId,
+        way: Direction,
+        kind: Option<EdgeKind>,
+    ) -> Outcome<Vec<GraphEdge>> {
+        let explain = |error| explain::read(&self.path, &error);
+        let mut neighbours = self.engine()?.reader().edges(id, way, kind).map_err(explain)?;
+        let mut edges = Vec::new();
+        while let Some(edge) = neighbours.next().map_err(explain)? {
+            edges.push(edge);
+        }
+        edges.sort_unstable();
+        Ok(edges)
+    }
+
+    fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {
+        let mut scan = self.engine()?.reader().scan(order);
+        while let Some(block) =
+            scan.next_block().map_err(|error| explain::read(&self.path, &error))?
+        {
+            if visit(block)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn nodes(&self) -> Outcome<Vec<BlockId>> {
+        let mut nodes = self.engine()?.reader().nodes();
+        let mut ids = Vec::new();
+        while let Some(id) = nodes.next().map_err(|error| explain::read(&self.path, &error))? {
+            ids.push(id);
+        }
+        ids.sort_unstable();
+        Ok(ids)
+    }
+}
+
+impl GraphMut for Store {
+    fn write(&mut self, batch: &[Operation]) -> Outcome<Sequence> {
+        for _ in 0..RAISES_MAX {
+            let error = match self.try_write(batch)? {
+                Ok(sequence) => return Ok(sequence),
+                Err(error) => error,
+            };
+            let (what, needed) = match &error {
+                WriteError::Full { .. } => {
+                    self.grow_file(self.shape.grown(None, self.path.display())?)?;
+                    continue;
+                }
+                WriteError::NodesFull { needed, .. } => (Limit::Nodes, *needed),
+                WriteError::HubPagesFull { needed, .. } => (Limit::HubPages, *needed),
+                WriteError::BatchTooLarge { what, len, .. } => (*what, *len),
+                _ => return Err(explain::write(&self.path, &error)),
+            };
+            let raised = raise(&self.capacity, what, needed);
+            self.reopen(None, raised.ok_or_else(|| explain::write(&self.path, &error))?)?;
+        }
+        Err(no_memory(&self.path))
+    }
+
+    fn sync(&mut self) -> Outcome {
+        let path = &self.path;
+        self.opened.with_dependent_mut(|_, engine| {
+            let engine = engine.0.as_mut().ok_or_else(closed)?;
+            engine.sync().map_err(|error| explain::write(path, &error))
+        })
+    }
+}
+
+impl Store {
+    fn try_write(
+        &mut self,
+        batch: &[Operation],
+    ) -> Outcome<Result<Sequence, WriteError<FileError>>> {
+        let operations: Vec<kausaldb::Operation<'_>> = batch.iter().map(borrowed).collect();
+        self.opened.with_dependent_mut(|_, engine| {
+            let engine = engine.0.as_mut().ok_or_else(closed)?;
+            Ok(engine.write(&operations))
+        })
+    }
+}
+
+fn borrowed(operation: &Operation) -> kausaldb::Operation<'_> {
+    match operation {
+        Operation::Put(block) => kausaldb::Operation::put(block.as_block()),
+        Operation::Delete(id) => kausaldb::Operation::Delete(*id),
+        Operation::Link(edge) => kausaldb::Operation::Link(*edge),
+        Operation::Unlink(edge) => kausaldb::Operation::Unlink(*edge),
+    }
+}

@@ -1,0 +1,283 @@
+//! The command as a user meets it: what it prints, what it leaves behind, and how it ends.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use tempfile::TempDir;
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+struct Case {
+    folder: TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    fn run_with(&self, arguments: &str, input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kausaldb"))
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("CARGO")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that stops early does not read all of its input.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and returns what it printed.
+    fn run(&self, arguments: &str) -> String {
+        self.feed(arguments, "")
+    }
+
+    fn feed(&self, arguments: &str, input: &str) -> String {
+        let output = self.run_with(arguments, input);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs a command that must fail with this code and one line that has these words.
+    fn fails(&self, code: i32, arguments: &str, words: &[&str]) {
+        self.fails_with(code, arguments, "", words);
+    }
+
+    fn fails_with(&self, code: i32, arguments: &str, input: &str, words: &[&str]) {
+        let output = self.run_with(arguments, input);
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{arguments}: {stderr}");
+        for word in words {
+            assert!(stderr.contains(word), "{arguments}: {stderr}");
+        }
+    }
+}
+
+fn put(id: &str, name: &str, content: &str) -> String {
+    format!(
+        concat!(
+            r#"{{"put":{{"id":"{id}","version":1,"source_uri":"a/{name}.rs","#,
+            r#""metadata":{{"name":"{name}"}},"content":"{content}"}}}}"#,
+            "\n"
+        ),
+        id = id,
+        name = name,
+        content = content
+    )
+}
+
+fn id(number: u32) -> String {
+    format!("{number:032x}")
+}
+
+fn link(source: &str, target: &str) -> String {
+    format!(r#"{{"link":{{"source":"{source}","kind":"calls","target":"{target}"}}}}"#) + "\n"
+}
+
+#[test]
+fn a_tree_is_indexed_queried_and_indexed_again() {
+    let case = Case::new();
+    case.write("tree/src/main.rs", "fn main() { helper(); }\n");
+    case.write("tree/src/help.rs", "/// Helps.\npub fn helper() { println!(); }\n");
+    let said = case.run("index tree");
+    assert!(said.starts_with("2 files, 2 definitions, "), "{said}");
+    assert!(said.contains("kausaldb callers helper\n"), "{said}");
+    let callers = case.run("callers helper");
+    assert!(callers.contains("function  main  src/main.rs:1"), "{callers}");
+    assert!(case.run("callees helper").contains("println  (not defined here)"));
+    assert!(case.run("callers println --json").contains(r#""name":"helper""#));
+    let found = case.run("find help.rs --json");
+    assert!(found.contains(r#""source_uri":"src/help.rs""#), "{found}");
+    let before = case.run("export");
+    assert!(case.run("index tree --json").contains(r#""written":0,"removed":0"#));
+    assert_eq!(case.run("export"), before);
+    fs::remove_file(case.path("tree/src/help.rs")).unwrap();
+    case.run("index tree");
+    case.fails(1, "find help.rs", &["help.rs"]);
+    assert!(case.run("callees main").contains("helper  (not defined here)"));
+    case.run("verify");
+}
+
+#[test]
+fn an_export_of_an_import_of_an_export_is_the_same() {
+    let case = Case::new();
+    let lines = link(&id(9), &id(1))
+        + &put(&id(2), "b", "\\u0000\\n\u{e9}")
+        + &put(&id(1), "a", "")
+        + &link(&id(1), &id(1));
+    case.feed("import -", &lines);
+    let first = case.run("export");
+    assert_eq!(first.lines().count(), 4);
+    assert!(first.starts_with(&put(&id(1), "a", "")), "{first}");
+    case.write("first.jsonl", &first);
+    case.run("--store copy.kdb import first.jsonl --batch 1");
+    assert_eq!(case.run("export --store copy.kdb"), first);
+    assert_eq!(case.run("get --json 00000000000000000000000000000001"), {
+        let line = put(&id(1), "a", "");
+        line.trim_end().strip_prefix("{\"put\":").unwrap().strip_suffix('}').unwrap().to_owned()
+            + "\n"
+    });
+}
+
+#[test]
+fn operations_of_a_batch_act_one_after_another() {
+    let case = Case::new();
+    let delete = format!("{{\"delete\":{{\"id\":\"{}\"}}}}\n", id(1));
+    let unlink = link(&id(7), &id(8)).replace("link", "unlink");
+    let lines = put(&id(1), "old", "")
+        + &link(&id(1), &id(2))
+        + &link(&id(3), &id(1))
+        + &delete
+        + &put(&id(1), "new", "")
+        + &link(&id(1), &id(4))
+        + &link(&id(1), &id(4))
+        + &unlink;
+    case.feed("import -", &lines);
+    assert_eq!(case.run("export"), put(&id(1), "new", "") + &link(&id(1), &id(4)));
+    case.feed("import -", &(put(&id(1), "newer", "") + &delete + &delete));
+    assert_eq!(case.run("export"), "");
+}
+
+#[test]
+fn batches_are_acknowledged_and_a_bad_line_stops() {
+    let case = Case::new();
+    let lines: String = (1..=5).map(|number| put(&id(number), "a", "")).collect();
+    let acks = case.feed("import - --batch 2 --acks", &lines);
+    let counts: Vec<_> = acks.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
+    assert_eq!(counts.iter().map(|words| words[2]).collect::<Vec<_>>(), ["2", "4", "5"], "{acks}");
+    assert!(counts.iter().all(|words| words[0] == "committed" && words[1].parse::<u64>().is_ok()));
+    let bad: String = (6..=8).map(|number| put(&id(number), "b", "")).collect::<String>() + "{}\n";
+    case.fails_with(2, "import - --batch 2", &bad, &["line 4", "lines 1 to 2"]);
+    assert_eq!(case.run("export").lines().count(), 7);
+}
+
+#[test]
+fn a_store_grows_while_it_is_filled() {
+    let case = Case::new();
+    let content = "x".repeat(20_000);
+    let lines: String = (1..=300).map(|number| put(&id(number), "a", &content)).collect();
+    case.feed("import - --size 2M --segment-size 64K", &lines);
+    assert!(fs::metadata(case.path("kausal.kdb")).unwrap().len() > 6 << 20);
+    assert_eq!(case.run("scan").lines().count(), 300);
+    case.run("verify");
+    case.run("compact");
+    case.run("grow");
+    assert_eq!(case.run("scan --reverse --limit 3").lines().count(), 3);
+}
+
+#[test]
+fn wrong_usage_ends_with_2() {
+    let case = Case::new();
+    case.fails(2, "", &["subcommand"]);
+    case.fails(2, "fly", &["fly"]);
+    case.fails(2, "get 12", &["32 hexadecimal digits"]);
+    case.fails(2, "stats", &["kausal.kdb", "no such store"]);
+    case.fails(2, "index nowhere", &["nowhere"]);
+    case.fails(2, "import nowhere.jsonl", &["nowhere.jsonl"]);
+    assert!(!case.path("kausal.kdb").exists());
+    case.run("create");
+    case.fails(2, "create", &["exists already"]);
+    case.fails(2, "create --store x.kdb --write-size 3", &["write size"]);
+    assert!(!case.path("x.kdb").exists());
+    case.fails(2, "grow --size 1M", &["more than that"]);
+}
+
+#[test]
+fn what_is_not_there_ends_with_1() {
+    let case = Case::new();
+    case.run("create --size 1M --segment-size 4K");
+    case.fails(1, &format!("get {ID}"), &[ID]);
+    case.fails(1, "find nobody", &["nobody"]);
+    case.fails(1, "callers nobody", &["nobody"]);
+    case.fails(1, &format!("neighbours {ID}"), &[ID]);
+}
+
+#[test]
+fn what_is_no_whole_store_ends_with_3() {
+    let case = Case::new();
+    case.write("empty.kdb", "");
+    case.fails(3, "stats --store empty.kdb", &["empty"]);
+    case.write("text.kdb", &"not a store".repeat(100_000));
+    case.fails(3, "stats --store text.kdb", &["not a store"]);
+    case.run("create --store cut.kdb --size 1M --segment-size 16K");
+    let file = fs::File::options().write(true).open(case.path("cut.kdb")).unwrap();
+    file.set_len(700_000).unwrap();
+    case.fails(3, "export --store cut.kdb", &["truncated"]);
+    case.fails(3, "stats --store .", &["not a file"]);
+}
+
+#[test]
+fn a_locked_store_ends_with_3_and_readers_share_it() {
+    let case = Case::new();
+    case.run("create");
+    let file = fs::File::open(case.path("kausal.kdb")).unwrap();
+    file.lock_shared().unwrap();
+    case.run("stats");
+    case.fails_with(3, "import -", &put(ID, "a", ""), &["locked"]);
+    file.unlock().unwrap();
+    file.lock().unwrap();
+    case.fails(3, "stats", &["locked"]);
+}
+
+#[test]
+fn reading_writes_nothing_and_needs_no_permission_to() {
+    let case = Case::new();
+    case.feed("import -", &put(ID, "a", "text"));
+    let path = case.path("kausal.kdb");
+    let before = fs::read(&path).unwrap();
+    let mut permissions = fs::metadata(&path).unwrap().permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&path, permissions).unwrap();
+    for command in ["export", "scan", "stats --capacity", "stats --json", "verify --json", "find a"]
+    {
+        case.run(command);
+    }
+    case.run(&format!("get {ID}"));
+    assert!(fs::read(&path).unwrap() == before, "reading changed the file");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let case = Case::new();
+    let lines: String = (1..=5000).map(|number| put(&id(number), "a", "some text")).collect();
+    case.feed("import -", &lines);
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kausaldb"))
+        .arg("export")
+        .current_dir(case.folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn an_image_for_a_board_has_its_geometry() {
+    let case = Case::new();
+    let sizes = "--size 256K --segment-size 4096 --erase-size 4096 --write-size 8 --erased ff";
+    case.run(&format!("create --store board.kdb {sizes}"));
+    assert_eq!(fs::metadata(case.path("board.kdb")).unwrap().len(), 256 << 10);
+    let stats = case.run("stats --json --store board.kdb");
+    assert!(stats.contains(r#""blocks":0"#), "{stats}");
+    assert!(Path::new(&case.path("board.kdb")).exists());
+}
