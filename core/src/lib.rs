@@ -32,9 +32,9 @@ pub mod storage;
 pub mod types;
 
 pub use engine::{
-    BlockInfo, Capacity, Config, Durability, Expect, Finding, FormatError, FormatOptions,
-    Neighbours, OpenError, Operation, Order, PoolUse, ReadError, Reader, Scan, Stats,
-    StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
+    BlockInfo, Capacity, Compacted, Config, Durability, Expect, Finding, FormatError,
+    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, ReadError, Reader,
+    Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 pub use types::{

@@ -2,7 +2,7 @@
 //!
 //! - `capacity`, `operation`, `error`: what goes in and what can go wrong
 //! - `mount`: format, open, recover: finding the ring and replaying it
-//! - `plan`, `write`: a batch, from its limits to its records
+//! - `plan`, `write`, `work_ahead`: a batch, from its limits to its records; making room beforehand
 //! - `media`, `read`, `scan`, `neighbours`: reading without a copy, over mapped and other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
 //!
@@ -28,6 +28,7 @@ mod scan;
 mod stats;
 mod survey;
 mod verify;
+mod work_ahead;
 mod write;
 
 pub use capacity::Capacity;
@@ -37,10 +38,11 @@ pub use mount::{FormatOptions, format};
 pub use neighbours::Neighbours;
 pub use operation::{Expect, Operation};
 pub use read::{BlockOf, Reader};
-pub use scan::{BlockInfo, Order, Scan};
+pub use scan::{BlockInfo, Nodes, Order, Scan};
 pub use stats::{PoolUse, Stats};
 pub use survey::{StoreInfo, probe};
 pub use verify::{Finding, Verification};
+pub use work_ahead::Compacted;
 
 use crate::compaction::{Fold, TailCursor};
 use crate::state::Store;

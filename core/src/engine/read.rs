@@ -3,7 +3,7 @@
 use super::error::ReadError;
 use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
-use super::scan::{Order, Scan};
+use super::scan::{Nodes, Order, Scan};
 use super::{StorageEngine, Verify};
 use crate::format::{Header, Place, Record};
 use crate::log::{Log, ReadLog, Step, Walk};
@@ -190,6 +190,11 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// All blocks, in the order in which they were written, or newest first.
     pub fn scan(self, order: Order) -> Scan<'e, 'r, M> {
         Scan::new(self, order)
+    }
+
+    /// The ids of all nodes, with a block or without.
+    pub fn nodes(self) -> Nodes<'e, 'r, M> {
+        Nodes::new(self)
     }
 
     /// The edges of an id in one direction, of one kind or of all, as ids.

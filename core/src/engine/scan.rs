@@ -9,7 +9,7 @@ use super::media::Media;
 use super::read::{BlockOf, Reader};
 use crate::format::{Header, Place, Record};
 use crate::log::{ReadLog, Step, Walk};
-use crate::types::{BlockId, Location, Sequence};
+use crate::types::{BlockId, Location, NodeNumber, Sequence};
 
 /// Places that a scan from the newest on keeps at once.
 const WINDOW: usize = 64;
@@ -205,5 +205,39 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
         let Record::Block { number, .. } = header.record else { return false };
         let location: Location = self.reader.log.layout().location(place.slot, place.offset);
         self.reader.state.index.home(number) == location
+    }
+}
+
+/// The ids of all nodes: of blocks, and of ends of edges that have no block. In the order of their numbers.
+pub struct Nodes<'e, 'r, M> {
+    reader: Reader<'e, 'r, M>,
+    next: u32,
+}
+
+impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
+    pub(super) fn new(reader: Reader<'e, 'r, M>) -> Self {
+        Self { reader, next: 0 }
+    }
+
+    /// The next id. Reads its record's header.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged (the next call goes on behind it).
+    // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
+    #[allow(clippy::should_implement_trait)]
+    pub fn next(&mut self) -> Result<Option<BlockId>, ReadError<M::Error>> {
+        let state = self.reader.state;
+        while self.next < state.index.high_water() {
+            let home = state.index.home(NodeNumber::new(self.next));
+            self.next += 1;
+            if home.is_none() {
+                continue;
+            }
+            let header = self.reader.reading().known_header(home)?;
+            if let Some(id) = header.record.id() {
+                return Ok(Some(*id));
+            }
+        }
+        Ok(None)
     }
 }

@@ -95,7 +95,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// Remembers that nothing is known of the media's end any more, if that is what the error means.
-    fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
+    pub(super) fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
         if matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. })) {
             self.mode = Mode::Failed;
         }
@@ -331,7 +331,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// Sees to it that a step which writes a record or two can be begun.
-    fn have_step_room(&mut self) -> Result<(), WriteError<S::Error>> {
+    pub(super) fn have_step_room(&mut self) -> Result<(), WriteError<S::Error>> {
         let slots = Reserve::of(self.store.log.layout().segments()).step_slots();
         self.have_free_slots(slots, &Needs::default())
     }
@@ -342,12 +342,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let turn = self.store.log.number_max();
         while self.store.log.ring.free() < slots {
             let step = self.tail.step(&mut self.store, &mut self.fold)?;
-            let tail = self
-                .store
-                .log
-                .ring
-                .tail()
-                .map_or(0, |slot| self.store.log.ring.slot(slot).number());
+            let tail = self.tail_number();
             if step == TailStep::Nothing || tail > turn {
                 let usable = u64::from(Charge::usable(self.store.log.layout()));
                 let free = u64::from(self.store.log.ring.free()) * usable;
@@ -355,6 +350,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             }
         }
         Ok(())
+    }
+
+    /// Number of the oldest live segment.
+    pub(super) fn tail_number(&self) -> u32 {
+        let ring = &self.store.log.ring;
+        ring.tail().map_or(0, |slot| ring.slot(slot).number())
     }
 
     /// The second pass: the records, on media; and then what they mean. A batch of one record needs no end: it is whole,
