@@ -169,7 +169,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         // In the order of `Capacity::footprint`, which sized the region.
         let parts = (|| {
             let state = State::new(memory, &capacity.state(), config.seed)?;
-            let log = Log::new(memory, layout, capacity.block_bytes, capacity.buffer_bytes)?;
+            let log = Log::new(memory, layout, capacity.body_bytes_max(), capacity.buffer_bytes)?;
             let fold = Fold::new(memory, capacity.pending_edges)?;
             let plan = Plan::new(memory, capacity.batch_operations)?;
             let verified = atomic_bytes(memory.slice_of(capacity.segments as usize)?);

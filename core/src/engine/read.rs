@@ -9,7 +9,7 @@ use crate::format::{Header, Place, Record};
 use crate::log::{Log, ReadLog, Step, Walk};
 use crate::state::{State, Store};
 use crate::storage::{MappedStorage, Storage};
-use crate::types::{BlockId, BlockRef, Direction, EdgeKind};
+use crate::types::{BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Nothing was verified; all of it was, and is sound; there is damage, so that every read looks for itself.
@@ -185,6 +185,22 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             Record::Block { version, .. } => Some(version),
             _ => None,
         }))
+    }
+
+    /// Whether the edge is there. A few binary searches in one record.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged.
+    pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
+        let state = self.state;
+        let Some((source, ..)) = state.lookup(&mut self.reading(), &edge.source)? else {
+            return Ok(false);
+        };
+        let Some((target, ..)) = state.lookup(&mut self.reading(), &edge.target)? else {
+            return Ok(false);
+        };
+        let key = EdgeKey { kind: edge.kind.0, number: target };
+        Ok(state.has_edge(&mut self.reading(), source, key)?)
     }
 
     /// All blocks, in the order in which they were written, or newest first.
