@@ -1,4 +1,5 @@
-//! Variable-length numbers: seven bits a byte, least significant first, the top bit set on all but the last (LEB128).
+//! Variable-length numbers: seven bits a byte, least significant first, the top bit set on all but
+//! the last (LEB128).
 
 /// The most bytes that a number takes.
 pub(super) const MAX_BYTES: usize = 10;
@@ -78,7 +79,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_fail_otherwise_than_by_none(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
+        fn no_bytes_make_it_fail_otherwise_than_by_none(
+            bytes in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
             let mut reader = Reader::new(&bytes);
             while reader.u64().is_some() {}
         }
