@@ -1,4 +1,5 @@
-//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above is written once.
+//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above
+//! is written once.
 
 use super::error::ReadError;
 use crate::format::{Header, Place, Record};
@@ -12,8 +13,8 @@ use core::marker::PhantomData;
 pub trait Media {
     /// What the storage says when it refuses.
     type Error;
-    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from scratch until the
-    /// next read.
+    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from
+    /// scratch until the next read.
     type Span<'s>: Span
     where
         Self: 's;
