@@ -329,7 +329,7 @@ impl<'r> Log<'r> {
         self.pad(storage)?;
         self.in_record = false;
         let start = self.writing.start;
-        let header = Header { tag: record.tag(in_batch, self.mark_next), record: *record };
+        let header = Header::new(*record, record.tag(in_batch, self.mark_next));
         self.mark_next = false;
         if !matches!(record, Record::Index(_)) {
             self.page.push(&header, start);
@@ -543,7 +543,7 @@ impl<'r> Log<'r> {
             let mut piece = [0; LOOK_BYTES];
             let take = (body_bytes - done).min(LOOK_BYTES as u32);
             let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + record.header_bytes() + done, piece)?;
+            self.read(storage, from.slot, from.offset + header.bytes + done, piece)?;
             self.body(storage, piece)?;
             done += take;
         }
@@ -594,7 +594,7 @@ impl<'r> Log<'r> {
 
     /// Length of a record in bytes, padding included.
     pub fn bytes_of(&self, header: &Header) -> u64 {
-        let bytes = header.record.bytes(self.layout.index_form());
+        let bytes = header.record_bytes(self.layout.index_form());
         bytes.next_multiple_of(u64::from(self.layout.align()))
     }
 
