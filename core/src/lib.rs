@@ -34,8 +34,8 @@ pub mod types;
 
 pub use engine::{
     BlockInfo, Capacity, Compacted, Config, Durability, Expect, Finding, FormatError,
-    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, ReadError, Reader,
-    Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
+    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, Preview, ReadError,
+    Reader, Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 pub use types::{

@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::compaction::Fold;
-use crate::format::{IndexForm, LARGE_SEGMENT_BYTES};
+use crate::format::{CHUNK_BYTES, ENTRY_BYTES, IndexForm, LARGE_SEGMENT_BYTES};
 use crate::log::Log;
 use crate::memory::Footprint;
 use crate::state::{State, StateCapacity};
@@ -106,11 +106,22 @@ impl Capacity {
         }
     }
 
-    /// What `Parts::carve` takes, in the same order.
+    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that
+    /// found no place for another page.
+    pub(super) const fn body_bytes_max(&self) -> u32 {
+        let form = self.index_form();
+        let page = form.body_bytes(form.entries_max(), form.entries_max()) as u32;
+        let list = self.pending_edges.saturating_mul(ENTRY_BYTES).saturating_add(CHUNK_BYTES);
+        let longer = if page > list { page } else { list };
+        if self.block_bytes > longer { self.block_bytes } else { longer }
+    }
+
+    /// What `carve` takes, in the same order.
     const fn footprint(&self) -> Footprint {
         let form = self.index_form();
         let sum = State::footprint(Footprint::new(), &self.state());
-        let sum = Log::footprint(sum, self.segments, form, self.block_bytes, self.buffer_bytes);
+        let body = self.body_bytes_max();
+        let sum = Log::footprint(sum, self.segments, form, body, self.buffer_bytes);
         let sum = Fold::footprint(sum, self.pending_edges);
         let sum = Plan::footprint(sum, self.batch_operations);
         sum.slice::<u8>(self.segments as usize)

@@ -3,7 +3,8 @@
 //! - `capacity`, `operation`, `error`: what goes in and what can go wrong
 //! - `mount`: format, open, recover: finding the ring and replaying it
 //! - `plan`, `write`, `work_ahead`: a batch, from its limits to its records; making room beforehand
-//! - `media`, `read`, `scan`, `neighbours`: reading without a copy, over mapped and other storage alike
+//! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
+//!   other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
 //!
 //! Invariants:
@@ -22,6 +23,7 @@ mod mount;
 mod neighbours;
 mod operation;
 mod plan;
+mod preview;
 mod read;
 mod replay;
 mod scan;
@@ -37,6 +39,7 @@ pub use media::{Mapped, Media, Span, Through};
 pub use mount::{FormatOptions, format};
 pub use neighbours::Neighbours;
 pub use operation::{Expect, Operation};
+pub use preview::Preview;
 pub use read::{BlockOf, Reader};
 pub use scan::{BlockInfo, Nodes, Order, Scan};
 pub use stats::{PoolUse, Stats};

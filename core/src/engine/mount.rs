@@ -171,7 +171,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         // In the order of `Capacity::footprint`, which sized the region.
         let parts = (|| {
             let state = State::new(memory, &capacity.state(), config.seed)?;
-            let log = Log::new(memory, layout, capacity.block_bytes, capacity.buffer_bytes)?;
+            let log = Log::new(memory, layout, capacity.body_bytes_max(), capacity.buffer_bytes)?;
             let fold = Fold::new(memory, capacity.pending_edges)?;
             let plan = Plan::new(memory, capacity.batch_operations)?;
             let verified = atomic_bytes(memory.slice_of(capacity.segments as usize)?);
@@ -277,7 +277,7 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
         return too_many(Limit::SegmentBytes, layout.segment_bytes(), capacity.segment_bytes);
     }
     let write_bytes = layout.geometry().write_bytes;
-    if capacity.buffer_bytes < write_bytes || capacity.buffer_bytes % write_bytes != 0 {
+    if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
         return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
     }
     Ok(())

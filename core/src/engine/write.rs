@@ -92,7 +92,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         // Making room may have freed the number of an edge's end, which is then named anew: a batch
         // of one record could become one of two.
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
-        self.write_records(operations, !single).map_err(|error| self.fail(error))?;
+        if let Err(error) = self.write_records(operations, !single) {
+            // What was written of the batch is void only once a recovery says so.
+            self.mode = Mode::Failed;
+            return Err(error);
+        }
         Ok(self.sequence)
     }
 
@@ -129,8 +133,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     fn mark_end(&mut self) -> Result<(), WriteError<S::Error>> {
-        if self.mode != Mode::Writing {
-            return Ok(());
+        match self.mode {
+            Mode::Writing => {}
+            Mode::ReadOnly => return Ok(()),
+            Mode::Failed => return Err(WriteError::NeedsRecovery),
         }
         let Store { storage, log, .. } = &mut self.store;
         log.sync(storage)?;

@@ -185,6 +185,11 @@ impl<'r> Log<'r> {
         self.ring.position(place.slot, place.offset)
     }
 
+    /// The longest body for whose checks there is memory, in bytes.
+    pub fn body_bytes_max(&self) -> u32 {
+        self.checks.len() as u32 * CHUNK_BYTES
+    }
+
     /// The longest record that fits into a segment with the index page that describes it, in bytes.
     pub const fn record_bytes_max(layout: &Layout) -> u32 {
         // The index page that describes it, and what an opening writes behind it: three marks and
@@ -243,7 +248,9 @@ impl<'r> Log<'r> {
     /// Whether the record fits into the open segment, with the index page that will describe it.
     fn fits<E>(&self, record: &Record) -> Result<bool, LogError<E>> {
         let len = record.bytes(self.layout.index_form());
-        if len > u64::from(self.layout.segment_bytes()) {
+        let body_max = u64::from(self.body_bytes_max());
+        let body_fits = record.body_bytes(self.layout.index_form()) <= body_max;
+        if len > u64::from(self.layout.segment_bytes()) || !body_fits {
             return Err(self.too_large(record));
         }
         let align = u64::from(self.layout.align());
