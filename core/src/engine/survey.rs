@@ -113,10 +113,11 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
             continue;
         }
         match FoundHeader::parse(&bytes) {
-            Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
-                if newest.is_none_or(|newest| newest.segment.number < found.segment.number) {
-                    newest = Some(found);
-                }
+            Ok(found)
+                if found.layout.slot_start(found.segment.slot) == at
+                    && newest.is_none_or(|newest| newest.segment.number < found.segment.number) =>
+            {
+                newest = Some(found);
             }
             Err(NotAHeader::Version(version)) => other = Some(version),
             _ => {}
