@@ -1,7 +1,8 @@
 //! KausalDB: an embedded store for small versioned documents and the typed, directed graph between them.
 //!
-//! The same code runs on a server's file and on a microcontroller's NOR flash. It takes all its memory from one
-//! region that the caller supplies, never allocates after open, and loses nothing that it acknowledged.
+//! The same code runs on a server's file and on a microcontroller's NOR flash. It takes all its
+//! memory from one region that the caller supplies, never allocates after open, and loses nothing
+//! that it acknowledged.
 //!
 //! The rooms of this house, each of which imports only those above it:
 //!
@@ -33,8 +34,8 @@ pub mod types;
 
 pub use engine::{
     BlockInfo, Capacity, Compacted, Config, Durability, Expect, Finding, FormatError,
-    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, ReadError, Reader,
-    Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
+    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, Preview, ReadError,
+    Reader, Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 pub use types::{

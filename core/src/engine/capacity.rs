@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use crate::compaction::Fold;
-use crate::format::{IndexForm, LARGE_SEGMENT_BYTES};
+use crate::format::{CHUNK_BYTES, ENTRY_BYTES, IndexForm, LARGE_SEGMENT_BYTES};
 use crate::log::Log;
 use crate::memory::Footprint;
 use crate::state::{State, StateCapacity};
@@ -23,12 +23,13 @@ use crate::state::{State, StateCapacity};
 pub struct Capacity {
     /// Nodes: ids with a block or with an edge. About 27 bytes each.
     pub nodes: u32,
-    /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many. About 50 bytes each.
+    /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many.
+    /// About 50 bytes each.
     pub pending_edges: u32,
     /// Records of adjacency lists that are too long for one record. 16 bytes each.
     pub hub_pages: u32,
-    /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may delete as many.
-    /// 20 bytes each.
+    /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may
+    /// delete as many. 20 bytes each.
     pub intents: u32,
     /// Segments of the ring. 25 bytes each.
     pub segments: u32,
@@ -105,11 +106,22 @@ impl Capacity {
         }
     }
 
-    /// What `Parts::carve` takes, in the same order.
+    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that found no place for
+    /// another page.
+    pub(super) const fn body_bytes_max(&self) -> u32 {
+        let form = self.index_form();
+        let page = form.body_bytes(form.entries_max(), form.entries_max()) as u32;
+        let list = self.pending_edges.saturating_mul(ENTRY_BYTES).saturating_add(CHUNK_BYTES);
+        let longer = if page > list { page } else { list };
+        if self.block_bytes > longer { self.block_bytes } else { longer }
+    }
+
+    /// What `carve` takes, in the same order.
     const fn footprint(&self) -> Footprint {
         let form = self.index_form();
         let sum = State::footprint(Footprint::new(), &self.state());
-        let sum = Log::footprint(sum, self.segments, form, self.block_bytes, self.buffer_bytes);
+        let body = self.body_bytes_max();
+        let sum = Log::footprint(sum, self.segments, form, body, self.buffer_bytes);
         let sum = Fold::footprint(sum, self.pending_edges);
         let sum = Plan::footprint(sum, self.batch_operations);
         sum.slice::<u8>(self.segments as usize)

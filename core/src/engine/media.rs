@@ -1,8 +1,10 @@
-//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above is written once.
+//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above
+//! is written once.
 
 use super::error::ReadError;
 use crate::format::{Header, Place, Record};
 use crate::log::{Log, LogError, ReadLog};
+use crate::memory::prefetch;
 use crate::storage::Storage;
 use crate::types::BlockRef;
 use core::marker::PhantomData;
@@ -11,8 +13,8 @@ use core::marker::PhantomData;
 pub trait Media {
     /// What the storage says when it refuses.
     type Error;
-    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from scratch until the
-    /// next read.
+    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from
+    /// scratch until the next read.
     type Span<'s>: Span
     where
         Self: 's;
@@ -28,6 +30,9 @@ pub trait Media {
     /// # Errors
     /// The storage refused, or there are no such bytes.
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<Self::Error>>;
+
+    /// Says that the bytes at `at` will be read soon. Has no other effect.
+    fn expect(&self, _at: u64) {}
 }
 
 /// Bytes that were read.
@@ -35,12 +40,19 @@ pub trait Span {
     /// A block over these bytes.
     type Block;
 
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+
     /// The block whose record's body these bytes are. `None` if the lengths do not agree.
     fn block(self, header: &Header) -> Option<Self::Block>;
 }
 
 impl<'s> Span for &'s [u8] {
     type Block = BlockRef<'s>;
+
+    fn bytes(&self) -> &[u8] {
+        self
+    }
 
     fn block(self, header: &Header) -> Option<BlockRef<'s>> {
         let Record::Block { id, version, lens, .. } = header.record else { return None };
@@ -85,6 +97,13 @@ impl<'e, E> Media for Mapped<'e, E> {
         let from = self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })?;
         into.copy_from_slice(from);
         Ok(())
+    }
+
+    #[inline]
+    fn expect(&self, at: u64) {
+        if let Some(first) = self.get(at, 1).and_then(<[u8]>::first) {
+            prefetch(first);
+        }
     }
 }
 

@@ -7,8 +7,9 @@ use crate::log::ReadLog;
 use crate::state::List;
 use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, GraphEdge, NodeNumber};
 
-/// The edges of one node in one direction. First those that are folded, by kind and node number, then those that are
-/// pending. Each call of `next` costs one read of a record's header, beside a share of the list itself.
+/// The edges of one node in one direction. First those that are folded, by kind and node number,
+/// then those that are pending. Each call of `next` costs one read of a record's header, beside a
+/// share of the list itself.
 pub struct Neighbours<'e, 'r, M> {
     reader: Reader<'e, 'r, M>,
     id: BlockId,

@@ -9,7 +9,7 @@ use crate::format::{Header, Place, Record};
 use crate::log::{Log, ReadLog, Step, Walk};
 use crate::state::{State, Store};
 use crate::storage::{MappedStorage, Storage};
-use crate::types::{BlockId, BlockRef, Direction, EdgeKind};
+use crate::types::{BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Nothing was verified; all of it was, and is sound; there is damage, so that every read looks for itself.
@@ -147,23 +147,40 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     }
 
     /// Hands each of the blocks with these ids to `found`, in the order of the ids; `None` for one that is not there.
-    /// The index lines of the next ids are fetched while one is read.
+    ///
+    /// A few ids go through each stage together: the index lines of all are asked for, then the records that they
+    /// name, and then all are read, so that the waiting for memory overlaps.
     ///
     /// # Errors
     /// As [`find`](Self::find), at the first id that fails.
     pub fn find_many(
         &mut self,
         ids: &[BlockId],
-        mut found: impl FnMut(usize, Option<BlockOf<'_, M>>),
+        mut found: impl FnMut(usize, Option<BlockRef<'_>>),
     ) -> Result<(), ReadError<M::Error>> {
-        const AHEAD: usize = 8;
+        const TOGETHER: usize = 16;
         let index = &self.state.index;
-        ids.iter().take(AHEAD).for_each(|id| index.prefetch(index.hash(id)));
-        for (at, id) in ids.iter().enumerate() {
-            if let Some(ahead) = ids.get(at + AHEAD) {
-                self.state.index.prefetch(self.state.index.hash(ahead));
+        for (group, ids) in ids.chunks(TOGETHER).enumerate() {
+            ids.iter().for_each(|id| index.prefetch(index.hash(id)));
+            for id in ids {
+                if let Some(candidate) = index.candidates(index.hash(id)).next() {
+                    let place = self.log.layout().place(candidate.location);
+                    let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
+                    self.media.expect(at);
+                }
             }
-            found(at, self.find(id)?);
+            for (at, id) in ids.iter().enumerate() {
+                let at = group * TOGETHER + at;
+                let located = self.locate(id)?.filter(|(header, _)| is_block(header));
+                let Some((header, place)) = located else {
+                    found(at, None);
+                    continue;
+                };
+                let corrupt = self.corrupt(place);
+                let body = self.body_at(place, &header)?;
+                let block = body.bytes().block(&header).ok_or(corrupt)?;
+                found(at, Some(block));
+            }
         }
         Ok(())
     }
@@ -185,6 +202,22 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             Record::Block { version, .. } => Some(version),
             _ => None,
         }))
+    }
+
+    /// Whether the edge is there. A few binary searches in one record.
+    ///
+    /// # Errors
+    /// The storage refused, or a record is damaged.
+    pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
+        let state = self.state;
+        let Some((source, ..)) = state.lookup(&mut self.reading(), &edge.source)? else {
+            return Ok(false);
+        };
+        let Some((target, ..)) = state.lookup(&mut self.reading(), &edge.target)? else {
+            return Ok(false);
+        };
+        let key = EdgeKey { kind: edge.kind.0, number: target };
+        Ok(state.has_edge(&mut self.reading(), source, key)?)
     }
 
     /// All blocks, in the order in which they were written, or newest first.
@@ -216,11 +249,24 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         place: Place,
         header: &Header,
     ) -> Result<BlockOf<'_, M>, ReadError<M::Error>> {
+        let corrupt = self.corrupt(place);
+        self.body_at(place, header)?.block(header).ok_or(corrupt)
+    }
+
+    fn body_at(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<M::Span<'_>, ReadError<M::Error>> {
         self.verify(place, header)?;
         let (at, len) = self.reading().body(place, header);
+        self.media.span(at, len)
+    }
+
+    /// The error that names a place.
+    pub(super) fn corrupt(&self, place: Place) -> ReadError<M::Error> {
         let segment = self.log.ring.slot(place.slot).number();
-        let corrupt = ReadError::Corrupt { segment, offset: place.offset };
-        self.media.span(at, len)?.block(header).ok_or(corrupt)
+        ReadError::Corrupt { segment, offset: place.offset }
     }
 
     /// Checks what the config asks to be checked before a body is handed out.
@@ -246,8 +292,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         if self.reading().body_is_valid(place, header)? {
             return Ok(());
         }
-        let segment = self.log.ring.slot(place.slot).number();
-        Err(ReadError::Corrupt { segment, offset: place.offset })
+        Err(self.corrupt(place))
     }
 
     /// Whether every record of a sealed segment holds.

@@ -4,7 +4,7 @@
 
 use crate::format::{Kind, Place, Record};
 use crate::log::{LogError, Step, Walk};
-use crate::state::{ApplyError, Store};
+use crate::state::{ApplyError, Limit, Store};
 use crate::storage::Storage;
 
 /// A batch of which the end was not met yet.
@@ -12,7 +12,8 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
-    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its segment was retired.
+    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its
+    /// segment was retired.
     cut_off: bool,
 }
 
@@ -77,6 +78,7 @@ impl Replay {
         in_batch: bool,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
+        check_body(store, record)?;
         let cut_off = self.at_tail;
         self.at_tail &= record.kind() == Kind::Index;
         match (record.kind(), in_batch) {
@@ -122,6 +124,21 @@ impl Replay {
         }
         self.last = Some(at);
         Ok(())
+    }
+}
+
+/// A block that this capacity could not move is refused when it is met, not when the tail reaches it.
+fn check_body<S: Storage>(
+    store: &Store<'_, S>,
+    record: &Record,
+) -> Result<(), ApplyError<S::Error>> {
+    let body = record.body_bytes(store.log.layout().index_form());
+    let capacity = store.log.body_bytes_max();
+    match u32::try_from(body) {
+        Ok(needed) if needed > capacity => {
+            Err(ApplyError::TooMany { what: Limit::BlockBytes, needed, capacity })
+        }
+        _ => Ok(()),
     }
 }
 

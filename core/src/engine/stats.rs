@@ -128,7 +128,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             segment_bytes: layout.segment_bytes(),
             segments: layout.segments(),
             segments_live: ring.live(),
-            segments_free: ring.free(),
+            segments_free: layout.segments() - ring.live(),
             live_bytes: state.live.bytes,
             dead_bytes: used_bytes.saturating_sub(open_rest).saturating_sub(state.live.bytes),
             free_bytes: limit.saturating_sub(state.live.charged),

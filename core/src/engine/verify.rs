@@ -100,7 +100,8 @@ impl<F: FnMut(Finding)> Report<F> {
 }
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
-    /// Checks every record on media and every invariant, and hands each thing that is wrong to `on`. Writes nothing.
+    /// Checks every record on media and every invariant, and hands each thing that is wrong to
+    /// `on`. Writes nothing.
     ///
     /// O(media), and for each edge a binary search in the other end's list.
     ///

@@ -174,7 +174,8 @@ impl fmt::Display for LayoutError {
             Self::Geometry(error) => error.fmt(f),
             Self::SegmentSize { given, multiple_of, min, max } => write!(
                 f,
-                "the segment size is {given} bytes; it must be a multiple of {multiple_of}, from {min} to {max}"
+                "the segment size is {given} bytes; it must be a multiple of {multiple_of}, \
+                 from {min} to {max}"
             ),
             Self::Capacity { given, max } => {
                 write!(f, "the capacity is {given} bytes; with this segment size the most is {max}")

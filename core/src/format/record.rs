@@ -18,7 +18,7 @@
 //! | 4 | link | source, kind, target | |
 //! | 5 | unlink | source, kind, target | |
 //! | 6, 7 | adjacency: all edges of a node, out or in | number, count | count entries |
-//! | 8, 9 | adjacency page: those within a range of keys | number, count, low kind and number, 0 or 1 and high kind and number | count entries |
+//! | 8, 9 | adjacency page: those from a key to below another | number, count, two keys | count entries |
 //! | 10 | intent: node and edges are gone, its neighbours are being cleaned | number | |
 //! | 11 | retire: this segment holds nothing that is needed | segment number, slot | |
 //! | 12 | mark | | |
@@ -26,6 +26,8 @@
 //! | 14 | index page | entries, entries with ids, first offset, offset of the page before or 0 | columns |
 //!
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
+//! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
+//! kind and number.
 
 use super::check::{CHUNK_BYTES, Crc};
 use super::layout::IndexForm;
@@ -265,7 +267,8 @@ impl Record {
         }
     }
 
-    /// Length of the body, in bytes, without its checks. (64 bits: three lengths of 32 bits may be on hostile media.)
+    /// Length of the body, in bytes, without its checks. (64 bits: three lengths of 32 bits may be
+    /// on hostile media.)
     pub fn body_bytes(&self, form: IndexForm) -> u64 {
         match self {
             Self::Block { lens, .. } => lens.iter().map(|len| u64::from(*len)).sum(),

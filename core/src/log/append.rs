@@ -1,7 +1,8 @@
 //! The head of the ring: appending records, opening and sealing segments, reading records back.
 //!
-//! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
-//! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
+//! Everything that is written goes through one small buffer in the region, so that a storage sees
+//! few large writes. What lies in the buffer is not on media yet: [`Log::flush`] ends every
+//! operation that others may look at.
 
 use super::LogError;
 use super::page::OpenPage;
@@ -17,7 +18,8 @@ use crate::types::{Location, Sequence};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
-/// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
+/// Free slots that only an opening store may take: one for its fresh segment, and one in case that
+/// opening is cut.
 pub const RECOVERY_RESERVE: u32 = 2;
 
 /// What the log asked of its storage since it was opened.
@@ -80,8 +82,9 @@ pub struct Log<'r> {
 }
 
 impl<'r> Log<'r> {
-    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most `segment_bytes` each, with
-    /// record bodies of at most `body_bytes`, and a write buffer of `buffer_bytes`.
+    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most
+    /// `segment_bytes` each, with record bodies of at most `body_bytes`, and a write buffer of
+    /// `buffer_bytes`.
     pub const fn footprint(
         before: Footprint,
         segments: u32,
@@ -182,9 +185,15 @@ impl<'r> Log<'r> {
         self.ring.position(place.slot, place.offset)
     }
 
+    /// The longest body for whose checks there is memory, in bytes.
+    pub fn body_bytes_max(&self) -> u32 {
+        self.checks.len() as u32 * CHUNK_BYTES
+    }
+
     /// The longest record that fits into a segment with the index page that describes it, in bytes.
     pub const fn record_bytes_max(layout: &Layout) -> u32 {
-        // The index page that describes it, and what an opening writes behind it: three marks and their entries.
+        // The index page that describes it, and what an opening writes behind it: three marks and
+        // their entries.
         let behind = layout.padded(64) + layout.padded(12) * 3 + layout.padded(32) * 3;
         layout.segment_bytes() - layout.first_offset() - behind
     }
@@ -239,7 +248,9 @@ impl<'r> Log<'r> {
     /// Whether the record fits into the open segment, with the index page that will describe it.
     fn fits<E>(&self, record: &Record) -> Result<bool, LogError<E>> {
         let len = record.bytes(self.layout.index_form());
-        if len > u64::from(self.layout.segment_bytes()) {
+        let body_max = u64::from(self.body_bytes_max());
+        let body_fits = record.body_bytes(self.layout.index_form()) <= body_max;
+        if len > u64::from(self.layout.segment_bytes()) || !body_fits {
             return Err(self.too_large(record));
         }
         let align = u64::from(self.layout.align());
@@ -367,8 +378,8 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer, so that this is
-    /// possible between any two records and whenever the buffer is full.
+    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer,
+    /// so that this is possible between any two records and whenever the buffer is full.
     ///
     /// # Errors
     /// The storage refused.
@@ -507,8 +518,9 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under its header: the key
-    /// answers that it is damaged, not with its past. What was written is read back and checked.
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
+    /// its header: the key answers that it is damaged, not with its past. What was written is read
+    /// back and checked.
     ///
     /// # Errors
     /// As [`append`](Self::append); or what was written does not read back.
@@ -548,8 +560,8 @@ impl<'r> Log<'r> {
 
     // ---- reading ----
 
-    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
-    /// is begun and not ended: nobody may look at them.
+    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
+    /// of a record that is begun and not ended: nobody may look at them.
     ///
     /// # Errors
     /// The storage refused.

@@ -1,5 +1,5 @@
-//! Reading records, written once for everybody who reads: the writing side through its storage, readers through
-//! mapped bytes or scratch.
+//! Reading records, written once for everybody who reads: the writing side through its storage,
+//! readers through mapped bytes or scratch.
 
 use super::{Log, LogError};
 use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};

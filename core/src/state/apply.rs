@@ -78,12 +78,14 @@ impl<E> From<LogError<E>> for ApplyError<E> {
 impl<'r> State<'r> {
     /// Applies the record that was appended at `at`. The later record of a key wins.
     ///
-    /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes with pending edges
-    /// O(their pending edges). Reads the header of each record that is superseded.
+    /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes
+    /// with pending edges O(their pending edges). Reads the header of each record that is
+    /// superseded.
     ///
     /// # Errors
-    /// The log could not be read, or more of something than the capacity allows (which the running engine sees to
-    /// beforehand, so that it means a store that was written with a larger capacity).
+    /// The log could not be read, or more of something than the capacity allows (which the running
+    /// engine sees to beforehand, so that it means a store that was written with a larger
+    /// capacity).
     pub fn apply<S: Storage>(
         &mut self,
         storage: &mut S,
@@ -321,7 +323,8 @@ impl<'r> State<'r> {
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(number)?;
         self.leave_home(storage, log, number)?;
-        // The home record may lie before the tail already; the id's entry is then that of a later node, or none.
+        // The home record may lie before the tail already; the id's entry is then that of a later
+        // node, or none.
         self.index.remove(self.index.hash(id), number);
         let charge = Self::charge_of(log, record);
         if self.intents.contains(number) {

@@ -1,15 +1,16 @@
-//! What the log means: which nodes there are, where their records lie, which edges are pending, what is being deleted.
+//! What the log means: which nodes there are, where their records lie, which edges are pending,
+//! what is being deleted.
 //!
-//! The only way in is [`State::apply`], one record at a time, in log order: the running engine and recovery come
-//! through the same door, so that reopening a store rebuilds the states that the engine went through, in the same
-//! bounded memory. The later record of a key wins, always.
+//! The only way in is [`State::apply`], one record at a time, in log order: the running engine and
+//! recovery come through the same door, so that reopening a store rebuilds the states that the
+//! engine went through, in the same bounded memory. The later record of a key wins, always.
 //!
 //! This room reads the log where it must know what a record supersedes; it never writes.
 //!
 //! Invariants, which `verify` checks:
 //!
-//! - a node in use has a home record, or an open intent, or adjacency records that a later record will explain
-//!   (the last only during recovery);
+//! - a node in use has a home record, or an open intent, or adjacency records that a later record
+//!   will explain (the last only during recovery);
 //! - the live bytes are the sum of the charges of all live records.
 
 mod apply;
@@ -144,8 +145,8 @@ impl<'r> State<'r> {
         self.index.home(node).is_none() && !self.intents.contains(node) && self.is_bare(node)
     }
 
-    /// The node with this id, and where its home record lies. O(1) expected; one read of a header on media, and
-    /// none for an id that is not there (but for one in four billion).
+    /// The node with this id, and where its home record lies. O(1) expected; one read of a header
+    /// on media, and none for an id that is not there (but for one in four billion).
     ///
     /// # Errors
     /// The storage refused, or the record that would tell is damaged.

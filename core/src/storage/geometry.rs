@@ -37,8 +37,8 @@ pub struct Geometry {
     pub write_bytes: u32,
     /// What bytes are after an erase.
     pub erased: Erased,
-    /// Whether a write is durable before the next one begins (flash), or writes since the last sync may survive
-    /// in any subset (files).
+    /// Whether a write is durable before the next one begins (flash), or writes since the last sync
+    /// may survive in any subset (files).
     pub keeps_write_order: bool,
 }
 
@@ -102,11 +102,13 @@ impl fmt::Display for GeometryError {
             }
             Self::EraseSize { given } => write!(
                 f,
-                "the erase size is {given} bytes; it must be a multiple of the write size, from 512 to 16777216"
+                "the erase size is {given} bytes; it must be a multiple of the write size, \
+                 from 512 to 16777216"
             ),
             Self::Capacity { given, multiple_of } => write!(
                 f,
-                "the capacity is {given} bytes; it must be a multiple of the erase size, {multiple_of}, and not zero"
+                "the capacity is {given} bytes; it must be a multiple of the erase size, \
+                 {multiple_of}, and not zero"
             ),
         }
     }

@@ -5,8 +5,8 @@ use core::fmt;
 
 /// A slice of RAM that behaves like flash: erased by sectors to all ones.
 ///
-/// It survives nothing but a restart of the engine over the same bytes. It checks bounds and alignment, not that a
-/// unit is written once (the simulator does that).
+/// It survives nothing but a restart of the engine over the same bytes. It checks bounds and
+/// alignment, not that a unit is written once (the simulator does that).
 pub struct RamStorage<'b> {
     bytes: &'b mut [u8],
     geometry: Geometry,

@@ -1,4 +1,5 @@
-//! What the tests of the whole engine share: a plain model of a store, random batches, and the comparison of both.
+//! What the tests of the whole engine share: a plain model of a store, random batches, and the
+//! comparison of both.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 pub mod power;

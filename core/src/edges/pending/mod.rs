@@ -184,8 +184,9 @@ impl<'r> PendingEdges<'r> {
         Direction::BOTH.into_iter().any(|direction| self.of_node(node, direction).next().is_some())
     }
 
-    /// A change that mentions `node` and is still to be folded into the list of another node, for which `counts` says
-    /// that it matters: that list, and the change's key in it. O(changes of the node).
+    /// A change that mentions `node` and is still to be folded into the list of another node, for
+    /// which `counts` says that it matters: that list, and the change's key in it. O(changes of the
+    /// node).
     pub fn unfolded_elsewhere(
         &self,
         node: NodeNumber,
