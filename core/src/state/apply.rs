@@ -101,8 +101,8 @@ impl<'r> State<'r> {
             Record::Adjacency { number, direction, entries, range } => {
                 let list = (*number, *direction);
                 match range {
-                    None => self.apply_list(storage, log, list, *entries, at),
-                    Some(range) => self.apply_page(storage, log, list, *range, at),
+                    None => self.apply_list(storage, log, list, record, at),
+                    Some(range) => self.apply_page(storage, log, list, (*range, record), at),
                 }
             }
             Record::Intent { number, id } => {
@@ -264,16 +264,15 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         list: (NodeNumber, Direction),
-        entries: u32,
+        record: &Record,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
         self.drop_list(storage, log, list)?;
         self.clear_halves(log, list, KeyRange::ALL);
-        if entries > 0 {
+        if !matches!(record, Record::Adjacency { entries: 0, .. }) {
             self.set_adjacency(list.0, list.1, Adjacency::Record(at));
-            let header = log.on(storage).known_header(at)?;
-            self.live.add(Charge::of_header(log.layout(), &header));
+            self.live.add(Self::charge_of(log, record));
         }
         Ok(())
     }
@@ -284,7 +283,7 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         list: (NodeNumber, Direction),
-        range: KeyRange,
+        (range, record): (KeyRange, &Record),
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
@@ -307,8 +306,7 @@ impl<'r> State<'r> {
             });
         placed.map_err(|error| hub_error(error, log, at))?;
         failed.map_or(Ok(()), Err)?;
-        let header = log.on(storage).known_header(at)?;
-        self.live.add(Charge::of_header(log.layout(), &header));
+        self.live.add(Self::charge_of(log, record));
         self.clear_halves(log, list, range);
         Ok(())
     }
