@@ -1,11 +1,8 @@
 //! What the tests of the whole engine share: a plain model of a store, random batches, and the
 //! comparison of both.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
-<<<<<<< HEAD
-=======
 
 pub mod power;
->>>>>>> power
 
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Expect, GraphEdge, OpenError,
