@@ -106,8 +106,8 @@ impl Capacity {
         }
     }
 
-    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that found no place for
-    /// another page.
+    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that
+    /// found no place for another page.
     pub(super) const fn body_bytes_max(&self) -> u32 {
         let form = self.index_form();
         let page = form.body_bytes(form.entries_max(), form.entries_max()) as u32;

@@ -160,8 +160,7 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
 impl<M: Media> Reading<'_, '_, M> {
     /// Where the body of the record at this place starts on the medium, and how long it is, in bytes.
     pub(super) fn body(&self, place: Place, header: &Header) -> (u64, usize) {
-        let at = self.log.layout().slot_start(place.slot)
-            + u64::from(place.offset + header.record.header_bytes());
+        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset + header.bytes);
         (at, header.record.body_bytes(self.log.layout().index_form()) as usize)
     }
 }

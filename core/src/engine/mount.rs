@@ -277,7 +277,7 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
         return too_many(Limit::SegmentBytes, layout.segment_bytes(), capacity.segment_bytes);
     }
     let write_bytes = layout.geometry().write_bytes;
-    if capacity.buffer_bytes < write_bytes || capacity.buffer_bytes % write_bytes != 0 {
+    if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
         return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::types::StoreId;
 pub const CHUNK_BYTES: u32 = 8 * 1024;
 
 /// A running CRC-32.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Crc(u32);
 
 impl Crc {

@@ -312,9 +312,13 @@ impl Record {
 
     /// Length of header, body and checks, in bytes, without padding.
     pub fn bytes(&self, form: IndexForm) -> u64 {
+        self.bytes_behind(self.header_bytes(), form)
+    }
+
+    fn bytes_behind(&self, header_bytes: u32, form: IndexForm) -> u64 {
         let body = self.body_bytes(form);
         let checks = body.div_ceil(u64::from(CHUNK_BYTES)) * u64::from(CHECK_BYTES);
-        u64::from(self.header_bytes()) + body + checks
+        u64::from(header_bytes) + body + checks
     }
 
     /// Writes the header.
@@ -369,9 +373,21 @@ pub struct Header {
     pub tag: Tag,
     /// What it says.
     pub record: Record,
+    /// Its length in bytes, check included.
+    pub bytes: u32,
 }
 
 impl Header {
+    /// The header of a record that stands so in the log.
+    pub fn new(record: Record, tag: Tag) -> Self {
+        Self { tag, record, bytes: record.header_bytes() }
+    }
+
+    /// Length of header, body and checks, in bytes, without padding.
+    pub fn record_bytes(&self, form: IndexForm) -> u64 {
+        self.record.bytes_behind(self.bytes, form)
+    }
+
     /// Reads the header at the start of `bytes` (up to [`HEADER_BYTES_MAX`] of them) and checks it.
     ///
     /// `None` if there is no valid header: there is nothing more that could be said of such bytes.
@@ -381,7 +397,9 @@ impl Header {
         let record = fields(tag.kind(), &mut reader)?;
         let (checked, rest) = bytes.split_at_checked(bytes.len() - reader.remaining())?;
         let check = u32::from_le_bytes(*rest.first_chunk()?);
-        (seed.and(checked).get() == check).then_some(Self { tag, record })
+        // A header has fewer bytes than HEADER_BYTES_MAX.
+        let header = Self { tag, record, bytes: checked.len() as u32 + CHECK_BYTES };
+        (seed.and(checked).get() == check).then_some(header)
     }
 }
 

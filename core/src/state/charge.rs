@@ -32,7 +32,7 @@ impl Charge {
 
     /// Of the record with this header.
     pub fn of_header(layout: &Layout, header: &Header) -> Self {
-        let bytes = header.record.bytes(layout.index_form());
+        let bytes = header.record_bytes(layout.index_form());
         let padded = bytes.next_multiple_of(u64::from(layout.align()));
         Self::of(layout, padded, header.record.kind().has_id())
     }

@@ -88,7 +88,7 @@ impl List {
                 return Err(log.log().corrupt(place));
             };
             page.entries = entries;
-            page.body = place.offset + header.record.header_bytes();
+            page.body = place.offset + header.bytes;
         }
         self.page = Some(page);
         Ok(())

@@ -59,6 +59,9 @@ pub enum Adjacency {
     Pages(HubChain),
 }
 
+/// A node, where its home record lies, and that record's header.
+pub type Home = (NodeNumber, Location, Header);
+
 /// What the log means. See the [room](self).
 pub struct State<'r> {
     /// Ids, numbers, and where the nodes' records lie.
@@ -154,7 +157,7 @@ impl<'r> State<'r> {
         &self,
         log: &mut L,
         id: &BlockId,
-    ) -> Result<Option<(NodeNumber, Location, Header)>, LogError<L::Error>> {
+    ) -> Result<Option<Home>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
             let header = log.known_header(candidate.location)?;
             if header.record.id() == Some(id) {

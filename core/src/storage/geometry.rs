@@ -60,7 +60,7 @@ impl Geometry {
         if erase < 512 || erase > 16 << 20 || erase % write != 0 {
             return Err(GeometryError::EraseSize { given: erase });
         }
-        if self.capacity_bytes == 0 || self.capacity_bytes % erase as u64 != 0 {
+        if self.capacity_bytes == 0 || !self.capacity_bytes.is_multiple_of(erase as u64) {
             return Err(GeometryError::Capacity { given: self.capacity_bytes, multiple_of: erase });
         }
         Ok(())

@@ -78,7 +78,7 @@ impl Storage for RamStorage<'_> {
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), RamError> {
         let unit = self.geometry.write_bytes as usize;
-        if at % unit as u64 != 0 || bytes.len() % unit != 0 {
+        if !at.is_multiple_of(unit as u64) || !bytes.len().is_multiple_of(unit) {
             return Err(RamError::Access { at, len: bytes.len() });
         }
         self.span(at, bytes.len())?.copy_from_slice(bytes);

@@ -218,11 +218,7 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
         TornErase::Random,
         TornErase::Unstable,
     ];
-    writes
-        .into_iter()
-        .zip(erases)
-        .map(|(write, erase)| Aftermath { write, erase, ..all })
-        .collect()
+    writes.into_iter().zip(erases).map(|(write, erase)| Aftermath { write, erase, ..all }).collect()
 }
 
 /// What is unstable reads differently to each, so that two openings may disagree on what was in flight.
@@ -276,12 +272,8 @@ impl Bench {
         self.boots += 1;
         let replay = Replay(format!("read only: {device} in {:?}", self.scenario));
         let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
-        let opened = StorageEngine::open_read_only(
-            device.clone(),
-            &mut self.region,
-            capacity,
-            config,
-        );
+        let opened =
+            StorageEngine::open_read_only(device.clone(), &mut self.region, capacity, config);
         let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
         let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
         assert_eq!(engine.stats().damaged, 0, "no power cut is damage");
@@ -337,7 +329,10 @@ impl Bench {
             let boot = self.boot(device, allowed, one_in);
             if let Some(seen) = seen.filter(|_| is_stable(&aftermath)) {
                 let shown = self.peek(&seen, allowed);
-                assert!(allowed[shown] == allowed[boot.state], "{seen}: a reader sees another state");
+                assert!(
+                    allowed[shown] == allowed[boot.state],
+                    "{seen}: a reader sees another state"
+                );
             }
             if random.one_in(6) {
                 self.go_on(boot.device.clone(), &allowed[boot.state], 4);
@@ -377,11 +372,7 @@ fn difference(shown: &Model, wanted: &Model) -> String {
 }
 
 /// Writes a batch to both; false if it was refused.
-pub fn write<S: Storage>(
-    engine: &mut StorageEngine<'_, S>,
-    model: &mut Model,
-    ops: &[Op],
-) -> bool {
+pub fn write<S: Storage>(engine: &mut StorageEngine<'_, S>, model: &mut Model, ops: &[Op]) -> bool {
     let operations: Vec<_> = ops.iter().map(Op::borrow).collect();
     let mut next = model.clone();
     let expected = next.apply(ops);
