@@ -6,6 +6,10 @@
 //! old one. That segment counts only once its content and two marks validate; until then its
 //! predecessor stands unchanged. A third mark is written before `open` returns.
 //!
+//! What could read differently is read once for all, as it is written: a record without a body from
+//! the header that was found valid, and one with a body as a batch of its own, whose end says
+//! whether the body was valid as it was copied.
+//!
 //! Where the newest segment holds little, the fresh one takes all of it over, and its place in the
 //! chain: a board that writes a little between power cuts does not eat a segment a boot.
 
@@ -13,7 +17,7 @@ use super::error::OpenError;
 use super::replay::Replay;
 use super::survey::{Survey, living_predecessor};
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
-use crate::log::{Log, LogError, Opening, Step, Walk};
+use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
 use crate::state::Store;
 use crate::storage::Storage;
 
@@ -31,6 +35,8 @@ pub(super) struct FreshPlan {
     again: Option<u32>,
     predecessor: Option<Predecessor>,
     continues_batch: bool,
+    /// Whether the record that is written again is the end of a batch.
+    ends_batch: bool,
 }
 
 impl FreshPlan {
@@ -49,10 +55,12 @@ impl FreshPlan {
             // The marks prove its content, and nothing came after them.
             return Self {
                 takes_over: true,
-                copy_until: survey.end,
+                // The last mark is not proven itself.
+                copy_until: survey.last.map_or(survey.end, |last| last.offset),
                 again: None,
                 predecessor: header.predecessor,
                 continues_batch: continued,
+                ends_batch: false,
             };
         }
         let last_offset = survey.last.map_or(survey.end, |last| last.offset);
@@ -75,6 +83,7 @@ impl FreshPlan {
                 again: again.map(|last| last.offset),
                 predecessor: header.predecessor,
                 continues_batch: continued,
+                ends_batch,
             };
         }
         Self {
@@ -88,6 +97,7 @@ impl FreshPlan {
                 index: 0,
             }),
             continues_batch: ends_batch,
+            ends_batch,
         }
     }
 
@@ -112,7 +122,7 @@ impl FreshPlan {
             copy_records(log, storage, newest, first, self.copy_until)?;
         }
         if let Some(offset) = self.again {
-            copy_records(log, storage, newest, offset, offset + 1)?;
+            write_again(log, storage, Place { slot: newest, offset }, self.ends_batch)?;
         }
         for _ in 0..3 {
             log.sync(storage)?;
@@ -141,8 +151,35 @@ fn copy_records<S: Storage>(
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };
         if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) {
-            log.copy(storage, Place { slot, offset }, &header, header.tag.in_batch())?;
+            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Single };
+            log.copy(storage, Place { slot, offset }, &header, how)?;
         }
     }
+    Ok(())
+}
+
+/// Writes the last record again, if it still reads as valid; if not, it never was. `ends_batch`
+/// says that it was the end of a batch, whose other records lie before it.
+fn write_again<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    from: Place,
+    ends_batch: bool,
+) -> Result<(), LogError<S::Error>> {
+    let header = log.on(storage).header(from)?;
+    let form = log.layout().index_form();
+    let has_body = header.is_some_and(|header| header.record.body_bytes(form) > 0);
+    let end = match header {
+        Some(header) if has_body => {
+            let copied = log.copy(storage, from, &header, CopyAs::Tentative)?;
+            Record::BatchEnd { records: u32::from(copied.sound) }
+        }
+        Some(header) => header.record,
+        // An end that fits no batch, so that what comes next does not go on with this one.
+        None if ends_batch => Record::BatchEnd { records: 0 },
+        None => return Ok(()),
+    };
+    let in_batch = has_body || ends_batch;
+    log.append(storage, &end, in_batch, &[])?;
     Ok(())
 }

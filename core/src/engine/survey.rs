@@ -283,7 +283,8 @@ impl Survey {
     pub(super) fn copy_cost(&self, layout: &Layout) -> u64 {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;
-        let marks = MARKS * (layout.padded(8) + layout.index_form().entry_bytes(false));
+        // Three marks, and the end of a batch behind the last record.
+        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(false));
         self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 
