@@ -51,7 +51,9 @@ impl FreshPlan {
         let before = living_predecessor(header, retired);
         // A segment that the running engine opened goes on with whatever its predecessor began.
         let continued = header.continues_batch || !header.recovery;
-        if survey.is_untouched(header) {
+        // A segment with holes stays in the chain, so that `verify` can name them.
+        let whole = survey.holes == 0;
+        if whole && survey.is_untouched(header) {
             // The marks prove its content, and nothing came after them.
             return Self {
                 takes_over: true,
@@ -76,7 +78,7 @@ impl FreshPlan {
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
         let bytes = survey.copy_cost(log.layout());
         let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
-        if before.is_some() && !run_from_before && bytes <= limit {
+        if whole && before.is_some() && !run_from_before && bytes <= limit {
             return Self {
                 takes_over: true,
                 copy_until,
