@@ -70,7 +70,9 @@ impl FreshPlan {
         let ends_batch = content.is_some_and(|last| last.kind == Kind::BatchEnd);
         // The last record of a batch without its end is void with the rest of that batch.
         let again = content.filter(|last| ends_batch || !last.in_batch);
-        let run_from_before = survey.run.is_some_and(|run| run.from_before);
+        // A segment whose only record is one of a batch goes on with what began before it.
+        let only_record = survey.records == 1 && content.is_some_and(|last| last.in_batch);
+        let run_from_before = survey.run.map_or(only_record && !ends_batch, |run| run.from_before);
         let copy_until = match survey.run {
             Some(run) if !ends_batch => run.start,
             _ => last_offset,
