@@ -7,7 +7,8 @@ use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
 
-/// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead then, and passes free.
+/// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead
+/// then, and passes free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TailCursor {
     /// Offset in the segment; 0 before its first record.
@@ -125,8 +126,8 @@ fn fold_change<S: Storage>(
     Ok(())
 }
 
-/// Writes the list, or the part of it that this record covers, anew. After an interrupted split a record may cover
-/// several parts: each is written.
+/// Writes the list, or the part of it that this record covers, anew. After an interrupted split a
+/// record may cover several parts: each is written.
 fn fold_page<S: Storage>(
     store: &mut Store<'_, S>,
     fold: &mut Fold<'_>,

@@ -1,12 +1,13 @@
 //! The fresh segment that every opening writes: nothing is ever appended behind an unproven end.
 //!
-//! A word that was being written while power failed may read one way now and another way tomorrow. So the last valid
-//! record of the newest segment is not trusted where it lies: it is written again, to a segment of its own run, whose
-//! header says that everything from it on is void in the old one. That segment counts only once its content and two
-//! marks validate; until then its predecessor stands unchanged. A third mark is written before `open` returns.
+//! A word that was being written while power failed may read one way now and another way tomorrow.
+//! So the last valid record of the newest segment is not trusted where it lies: it is written
+//! again, to a segment of its own run, whose header says that everything from it on is void in the
+//! old one. That segment counts only once its content and two marks validate; until then its
+//! predecessor stands unchanged. A third mark is written before `open` returns.
 //!
-//! Where the newest segment holds little, the fresh one takes all of it over, and its place in the chain: a board that
-//! writes a little between power cuts does not eat a segment a boot.
+//! Where the newest segment holds little, the fresh one takes all of it over, and its place in the
+//! chain: a board that writes a little between power cuts does not eat a segment a boot.
 
 use super::error::OpenError;
 use super::replay::Replay;

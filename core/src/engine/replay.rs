@@ -12,7 +12,8 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
-    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its segment was retired.
+    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its
+    /// segment was retired.
     cut_off: bool,
 }
 

@@ -24,18 +24,19 @@ pub struct StoreInfo {
 }
 
 impl StoreInfo {
-    /// A bound on the node numbers in use: those of the header, and one for each record that the newest segment can
-    /// hold since.
+    /// A bound on the node numbers in use: those of the header, and one for each record that the
+    /// newest segment can hold since.
     pub fn nodes_max(&self) -> u32 {
         let shortest = self.layout.padded(8);
         self.next_node.saturating_add(self.layout.segment_bytes() / shortest)
     }
 }
 
-/// Finds a store on bytes of which only the length is known, by its own headers: a file, a dump of a flash chip.
+/// Finds a store on bytes of which only the length is known, by its own headers: a file, a dump of
+/// a flash chip.
 ///
-/// Reads a header's length at every multiple of 512 bytes until it finds one (which is mostly the first), then at
-/// the start of every segment.
+/// Reads a header's length at every multiple of 512 bytes until it finds one (which is mostly the
+/// first), then at the start of every segment.
 ///
 /// # Errors
 /// No header is readable, or the first readable one is of another format version.
@@ -112,10 +113,11 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
             continue;
         }
         match FoundHeader::parse(&bytes) {
-            Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
-                if newest.is_none_or(|newest| newest.segment.number < found.segment.number) {
-                    newest = Some(found);
-                }
+            Ok(found)
+                if found.layout.slot_start(found.segment.slot) == at
+                    && newest.is_none_or(|newest| newest.segment.number < found.segment.number) =>
+            {
+                newest = Some(found);
             }
             Err(NotAHeader::Version(version)) => other = Some(version),
             _ => {}
@@ -276,7 +278,8 @@ impl Survey {
         self.records <= prelude || self.records == prelude + 1 && third_mark
     }
 
-    /// What it takes to write the records into another segment, with marks and whatever the log adds, in bytes.
+    /// What it takes to write the records into another segment, with marks and whatever the log
+    /// adds, in bytes.
     pub(super) fn copy_cost(&self, layout: &Layout) -> u64 {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;

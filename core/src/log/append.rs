@@ -1,7 +1,8 @@
 //! The head of the ring: appending records, opening and sealing segments, reading records back.
 //!
-//! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
-//! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
+//! Everything that is written goes through one small buffer in the region, so that a storage sees
+//! few large writes. What lies in the buffer is not on media yet: [`Log::flush`] ends every
+//! operation that others may look at.
 
 use super::LogError;
 use super::page::OpenPage;
@@ -17,7 +18,8 @@ use crate::types::{Location, Sequence};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
-/// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
+/// Free slots that only an opening store may take: one for its fresh segment, and one in case that
+/// opening is cut.
 pub const RECOVERY_RESERVE: u32 = 2;
 
 /// What the log asked of its storage since it was opened.
@@ -80,8 +82,9 @@ pub struct Log<'r> {
 }
 
 impl<'r> Log<'r> {
-    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most `segment_bytes` each, with
-    /// record bodies of at most `body_bytes`, and a write buffer of `buffer_bytes`.
+    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most
+    /// `segment_bytes` each, with record bodies of at most `body_bytes`, and a write buffer of
+    /// `buffer_bytes`.
     pub const fn footprint(
         before: Footprint,
         segments: u32,
@@ -189,7 +192,8 @@ impl<'r> Log<'r> {
 
     /// The longest record that fits into a segment with the index page that describes it, in bytes.
     pub const fn record_bytes_max(layout: &Layout) -> u32 {
-        // The index page that describes it, and what an opening writes behind it: three marks and their entries.
+        // The index page that describes it, and what an opening writes behind it: three marks and
+        // their entries.
         let behind = layout.padded(64) + layout.padded(12) * 3 + layout.padded(32) * 3;
         layout.segment_bytes() - layout.first_offset() - behind
     }
@@ -325,7 +329,7 @@ impl<'r> Log<'r> {
         self.pad(storage)?;
         self.in_record = false;
         let start = self.writing.start;
-        let header = Header { tag: record.tag(in_batch, self.mark_next), record: *record };
+        let header = Header::new(*record, record.tag(in_batch, self.mark_next));
         self.mark_next = false;
         if !matches!(record, Record::Index(_)) {
             self.page.push(&header, start);
@@ -374,8 +378,8 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer, so that this is
-    /// possible between any two records and whenever the buffer is full.
+    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer,
+    /// so that this is possible between any two records and whenever the buffer is full.
     ///
     /// # Errors
     /// The storage refused.
@@ -514,8 +518,9 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under its header: the key
-    /// answers that it is damaged, not with its past. What was written is read back and checked.
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
+    /// its header: the key answers that it is damaged, not with its past. What was written is read
+    /// back and checked.
     ///
     /// # Errors
     /// As [`append`](Self::append); or what was written does not read back.
@@ -538,7 +543,7 @@ impl<'r> Log<'r> {
             let mut piece = [0; LOOK_BYTES];
             let take = (body_bytes - done).min(LOOK_BYTES as u32);
             let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + record.header_bytes() + done, piece)?;
+            self.read(storage, from.slot, from.offset + header.bytes + done, piece)?;
             self.body(storage, piece)?;
             done += take;
         }
@@ -555,8 +560,8 @@ impl<'r> Log<'r> {
 
     // ---- reading ----
 
-    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
-    /// is begun and not ended: nobody may look at them.
+    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
+    /// of a record that is begun and not ended: nobody may look at them.
     ///
     /// # Errors
     /// The storage refused.
@@ -589,7 +594,7 @@ impl<'r> Log<'r> {
 
     /// Length of a record in bytes, padding included.
     pub fn bytes_of(&self, header: &Header) -> u64 {
-        let bytes = header.record.bytes(self.layout.index_form());
+        let bytes = header.record_bytes(self.layout.index_form());
         bytes.next_multiple_of(u64::from(self.layout.align()))
     }
 

@@ -1,5 +1,5 @@
-//! Reading records, written once for everybody who reads: the writing side through its storage, readers through
-//! mapped bytes or scratch.
+//! Reading records, written once for everybody who reads: the writing side through its storage,
+//! readers through mapped bytes or scratch.
 
 use super::{Log, LogError};
 use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
@@ -61,7 +61,7 @@ pub trait ReadLog {
     ) -> Result<bool, LogError<Self::Error>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
-        let body = place.offset + header.record.header_bytes();
+        let body = place.offset + header.bytes;
         let end = body + body_bytes;
         let mut checks_at = end;
         let mut chunk_at = body;
