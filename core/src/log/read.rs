@@ -2,7 +2,7 @@
 //! readers through mapped bytes or scratch.
 
 use super::{Log, LogError};
-use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
+use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place, Tag};
 use crate::storage::Storage;
 use crate::types::Location;
 
@@ -39,6 +39,37 @@ pub trait ReadLog {
         self.read(place.slot, place.offset, bytes)?;
         let header = Header::parse(bytes, self.log().seed(place));
         Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
+    }
+
+    /// The next valid header in the segment from offset `from` on, wherever records may start. O(the rest of the
+    /// segment), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn next_header(
+        &mut self,
+        slot: u32,
+        from: u32,
+    ) -> Result<Option<(u32, Header)>, LogError<Self::Error>> {
+        let (end, align) = (self.log().layout().segment_bytes(), self.log().layout().align());
+        let mut at = from;
+        while at < end {
+            let mut window = [0; LOOK_BYTES];
+            let take = (end - at).min(LOOK_BYTES as u32);
+            let window = window.get_mut(..take as usize).unwrap_or_default();
+            self.read(slot, at, window)?;
+            for (place, tag) in window.iter().enumerate().step_by(align as usize) {
+                let offset = at + place as u32;
+                if Tag::new(*tag).is_none() {
+                    continue;
+                }
+                if let Some(header) = self.header(Place { slot, offset })? {
+                    return Ok(Some((offset, header)));
+                }
+            }
+            at += take.next_multiple_of(align);
+        }
+        Ok(None)
     }
 
     /// Reads the header of a record that this store relies on.

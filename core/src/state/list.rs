@@ -87,6 +87,10 @@ impl List {
             let Record::Adjacency { entries, .. } = header.record else {
                 return Err(log.log().corrupt(place));
             };
+            // Entries of a damaged list would be other edges: it is checked whenever it is read.
+            if !log.body_is_valid(place, &header)? {
+                return Err(log.log().corrupt(place));
+            }
             page.entries = entries;
             page.body = place.offset + header.bytes;
         }
