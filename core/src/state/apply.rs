@@ -98,7 +98,7 @@ impl<'r> State<'r> {
                 self.apply_home(storage, log, (*number, id), record, at)
             }
             Record::Edge(change) => self.apply_edge(log, change, record, at),
-            Record::Adjacency { number, direction, entries, range } => {
+            Record::Adjacency { number, direction, range, .. } => {
                 let list = (*number, *direction);
                 match range {
                     None => self.apply_list(storage, log, list, record, at),
