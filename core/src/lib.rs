@@ -1,7 +1,8 @@
 //! KausalDB: an embedded store for small versioned documents and the typed, directed graph between them.
 //!
-//! The same code runs on a server's file and on a microcontroller's NOR flash. It takes all its memory from one
-//! region that the caller supplies, never allocates after open, and loses nothing that it acknowledged.
+//! The same code runs on a server's file and on a microcontroller's NOR flash. It takes all its
+//! memory from one region that the caller supplies, never allocates after open, and loses nothing
+//! that it acknowledged.
 //!
 //! The rooms of this house, each of which imports only those above it:
 //!

@@ -1,5 +1,7 @@
-//! Random batches against a plain model, on simulated media that enforce their rules: what the store shows is what the
-//! model holds, after every batch, after reopening, and through many turns of the ring.
+//! Random batches against a plain model, on simulated media that enforce their rules: what the
+//! store shows is what the model holds, after every batch, after reopening, and through many turns
+//! of the ring.
+#![cfg(test)]
 
 mod common;
 

@@ -5,10 +5,12 @@
 use crate::random::Random;
 use kausaldb::storage::{Erased, MappedStorage, Storage};
 
-/// Makes `calls` calls to a storage, which the seed decides and the contract allows, and checks every byte read.
+/// Makes `calls` calls to a storage, which the seed decides and the contract allows, and checks
+/// every byte read.
 ///
-/// Everything the storage held is lost. A sector of unknown content is erased before it is written, and each unit is
-/// written once per erase. The storage has to be small enough for twice its capacity to fit into RAM.
+/// Everything the storage held is lost. A sector of unknown content is erased before it is written,
+/// and each unit is written once per erase. The storage has to be small enough for twice its
+/// capacity to fit into RAM.
 ///
 /// # Panics
 /// When the storage fails, or bytes are not what was written; the message has the seed.
@@ -16,7 +18,8 @@ pub fn check_storage<S: Storage>(storage: &mut S, seed: u64, calls: u32) {
     run(storage, seed, calls, |_, _| {});
 }
 
-/// Does the same as [`check_storage`], and checks after each call that the bytes that can be borrowed are those too.
+/// Does the same as [`check_storage`], and checks after each call that the bytes that can be
+/// borrowed are those too.
 ///
 /// # Panics
 /// As [`check_storage`] does.

@@ -23,7 +23,8 @@ pub struct Fold<'r> {
     changes: &'r mut [KeyChange],
 }
 
-/// The old list and the sorted changes, merged one key at a time. Where both speak of a key, the change decides.
+/// The old list and the sorted changes, merged one key at a time. Where both speak of a key, the
+/// change decides.
 struct Merged<'c> {
     list: List,
     old: Option<EdgeKey>,
@@ -91,8 +92,9 @@ impl<'r> Fold<'r> {
         Ok(Self { changes: memory.slice_of(pending_edges as usize)? })
     }
 
-    /// Folds what is pending for the part of the list that `key` lies in: the whole list, or one page of it (and the
-    /// pages that fit beside it in half a record). Frees the node if nothing is left of it.
+    /// Folds what is pending for the part of the list that `key` lies in: the whole list, or one
+    /// page of it (and the pages that fit beside it in half a record). Frees the node if nothing is
+    /// left of it.
     ///
     /// Reads that part twice and writes it once, in one record or, where it grew too long, in several.
     ///
@@ -171,8 +173,8 @@ fn part_of<S: Storage>(
     let (mut range, _) =
         state.hubs.page_of(chain, key).unwrap_or((KeyRange::ALL, Default::default()));
     let mut entries = List::from(&mut log.on(storage), state, of, range.low)?.record_entries();
-    // Neighbouring pages that shrank are taken in, on the right and then on the left, so that a hub whose edges go
-    // becomes an ordinary node again.
+    // Neighbouring pages that shrank are taken in, on the right and then on the left, so that a hub
+    // whose edges go becomes an ordinary node again.
     for _ in 0..state.hubs.len() {
         let Some(high) = range.high else { break };
         let Some((next, _)) = state.hubs.page_of(chain, high) else { break };
@@ -196,7 +198,8 @@ fn part_of<S: Storage>(
     Ok((range, entries))
 }
 
-/// Writes one record with at most `quota` entries from `range.low` on, and returns the first key that is left.
+/// Writes one record with at most `quota` entries from `range.low` on, and returns the first key
+/// that is left.
 fn write_part<S: Storage>(
     store: &mut Store<'_, S>,
     of: (NodeNumber, Direction),

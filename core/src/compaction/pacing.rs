@@ -1,7 +1,7 @@
 //! How much to move, and how much must stay free: pure arithmetic.
 
-/// Free slots without which no step is begun: two that recovery may need, one that the step may open, and one that
-/// moving the tail may open before it frees another.
+/// Free slots without which no step is begun: two that recovery may need, one that the step may
+/// open, and one that moving the tail may open before it frees another.
 const STEP_SLOTS: u32 = 4;
 /// Spare slots at the least.
 const SPARE_SLOTS_MIN: u32 = 5;
@@ -32,7 +32,8 @@ impl Reserve {
         STEP_SLOTS
     }
 
-    /// Slots that live records never fill: 5 %, and no fewer than what a step, an update in place and a recovery need.
+    /// Slots that live records never fill: 5 %, and no fewer than what a step, an update in place
+    /// and a recovery need.
     pub const fn spare_slots(self) -> u32 {
         let part = self.segments / SPARE_PART;
         if part > SPARE_SLOTS_MIN { part } else { SPARE_SLOTS_MIN }
@@ -54,9 +55,9 @@ pub struct Pace {
 impl Pace {
     /// The pace for `put` bytes, with `live` bytes in the ring, `free` slots and `usable` bytes in a segment.
     ///
-    /// Nothing moves while free space exceeds the spare. Below it, a put of r bytes moves up to r x live / spare live
-    /// bytes: as the free space shrinks by what is put, the tail would go around the whole ring before the spare is
-    /// used up, however the live bytes lie in it.
+    /// Nothing moves while free space exceeds the spare. Below it, a put of r bytes moves up to r x
+    /// live / spare live bytes: as the free space shrinks by what is put, the tail would go around
+    /// the whole ring before the spare is used up, however the live bytes lie in it.
     pub fn of(reserve: Reserve, put: u64, live: u64, free: u32, usable: u32) -> Self {
         let spare_slots = reserve.spare_slots() + reserve.step_slots();
         if free > spare_slots {

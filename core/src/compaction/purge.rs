@@ -7,8 +7,8 @@ use crate::state::{ApplyError, Cursor, Intent, List, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, NodeNumber};
 
-/// One step for the oldest open intent: folds one neighbour's list, or frees the node's number when none is left.
-/// False if no intent is open.
+/// One step for the oldest open intent: folds one neighbour's list, or frees the node's number when
+/// none is left. False if no intent is open.
 ///
 /// # Errors
 /// The log could not be read or written.
@@ -34,8 +34,9 @@ fn clean_neighbour<S: Storage>(
 ) -> Result<(), ApplyError<S::Error>> {
     let Store { storage, log, state } = &mut *store;
     let node = intent.number;
-    // An edge may be folded at its other end and pending at this one: only in this node's own list would it be found.
-    // No change of a deleted node's edges comes in, so this is done before the first key is passed.
+    // An edge may be folded at its other end and pending at this one: only in this node's own list
+    // would it be found. No change of a deleted node's edges comes in, so this is done before the
+    // first key is passed.
     let own = state.pending.halves(node, direction).next().filter(|_| from == EdgeKey::MIN);
     if let Some(half) = own {
         return fold.fold(store, (node, direction), half.key);

@@ -2,12 +2,13 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{Step, Walk};
+use crate::log::{CopyAs, Step, Walk};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
 
-/// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead then, and passes free.
+/// How far the oldest segment is moved. It starts anew with each opening: what was moved is dead
+/// then, and passes free.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TailCursor {
     /// Offset in the segment; 0 before its first record.
@@ -96,8 +97,9 @@ fn move_record<S: Storage>(
             fold_page(store, fold, (*number, *direction), low, location)
         }
         record => {
-            let appended = store.log.copy(&mut store.storage, at, header, false)?;
-            store.state.apply(&mut store.storage, &mut store.log, record, appended.location)
+            let copied = store.log.copy(&mut store.storage, at, header, CopyAs::Single)?;
+            let to = copied.appended.location;
+            store.state.apply(&mut store.storage, &mut store.log, record, to)
         }
     }
 }
@@ -125,8 +127,8 @@ fn fold_change<S: Storage>(
     Ok(())
 }
 
-/// Writes the list, or the part of it that this record covers, anew. After an interrupted split a record may cover
-/// several parts: each is written.
+/// Writes the list, or the part of it that this record covers, anew. After an interrupted split a
+/// record may cover several parts: each is written.
 fn fold_page<S: Storage>(
     store: &mut Store<'_, S>,
     fold: &mut Fold<'_>,

@@ -6,7 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A change of one edge, seen from one of its ends.
 ///
-/// Eight bytes that may lie in the region: a node's changes are gathered there, and sorted by key, to be merged.
+/// Eight bytes that may lie in the region: a node's changes are gathered there, and sorted by key,
+/// to be merged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct KeyChange {

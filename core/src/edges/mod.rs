@@ -20,4 +20,4 @@ mod slots;
 
 pub use change::KeyChange;
 pub use hubs::{HubChain, HubError, HubFault, HubPages};
-pub use pending::{Half, PendingEdge, PendingEdges, PendingFault, PendingFull};
+pub use pending::{Half, HalfCursor, PendingEdge, PendingEdges, PendingFault, PendingFull};

@@ -23,12 +23,13 @@ use crate::state::{State, StateCapacity};
 pub struct Capacity {
     /// Nodes: ids with a block or with an edge. About 27 bytes each.
     pub nodes: u32,
-    /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many. About 50 bytes each.
+    /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many.
+    /// About 50 bytes each.
     pub pending_edges: u32,
     /// Records of adjacency lists that are too long for one record. 16 bytes each.
     pub hub_pages: u32,
-    /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may delete as many.
-    /// 20 bytes each.
+    /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may
+    /// delete as many. 20 bytes each.
     pub intents: u32,
     /// Segments of the ring. 25 bytes each.
     pub segments: u32,
@@ -105,8 +106,8 @@ impl Capacity {
         }
     }
 
-    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that found no place for
-    /// another page.
+    /// The longest body of any record, in bytes: a block, an index page, or a list of edges that
+    /// found no place for another page.
     pub(super) const fn body_bytes_max(&self) -> u32 {
         let form = self.index_form();
         let page = form.body_bytes(form.entries_max(), form.entries_max()) as u32;

@@ -1,9 +1,10 @@
-//! Which segments form the ring, and which slots are free: the rules under which two power cuts in a row lose nothing.
+//! Which segments form the ring, and which slots are free: the rules under which two power cuts in
+//! a row lose nothing.
 //!
-//! Recovery may be cut as well, and what it relied on must then still be there. So it never erases a slot of the chain
-//! that it uses, nor of the newest segment whose proof is itself followed by a valid record, nor of that one's chain,
-//! nor of any candidate in between that counts: if the newest one reads differently tomorrow, the one before it is
-//! whole.
+//! Recovery may be cut as well, and what it relied on must then still be there. So it never erases
+//! a slot of the chain that it uses, nor of the newest segment whose proof is itself followed by a
+//! valid record, nor of that one's chain, nor of any candidate in between that counts: if the
+//! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
 use super::survey::{Survey, living_predecessor, read_header};
@@ -21,8 +22,8 @@ pub(super) struct Newest {
     pub(super) retired: u32,
 }
 
-/// Finds the newest segment that counts, and protects what recovery must not touch. Reads every header, and the
-/// newest segment or two whole.
+/// Finds the newest segment that counts, and protects what recovery must not touch. Reads every
+/// header, and the newest segment or two whole.
 pub(super) fn find_newest<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
@@ -88,8 +89,8 @@ fn protect_chain<S: Storage>(
     Ok(())
 }
 
-/// Links the live segments into the ring, from the newest back to the tail. `end` is where the newest one ends, if it
-/// stays in the chain.
+/// Links the live segments into the ring, from the newest back to the tail. `end` is where the
+/// newest one ends, if it stays in the chain.
 ///
 /// # Errors
 /// A segment that nothing retired is not there.
@@ -120,8 +121,8 @@ pub(super) fn link_chain<S: Storage>(
     Err(next.map_or(OpenError::NoStore, |next| OpenError::SegmentLost { number: next.number }))
 }
 
-/// In which order free slots are used: those that never held anything that counted first, the one that was retired
-/// last at the very end, since its retirement may not be proven.
+/// In which order free slots are used: those that never held anything that counted first, the one
+/// that was retired last at the very end, since its retirement may not be proven.
 fn free_class(log: &Log<'_>, number: u32) -> u32 {
     if number == 0 {
         0
@@ -136,8 +137,9 @@ fn free_class(log: &Log<'_>, number: u32) -> u32 {
     }
 }
 
-/// Queues the free slots: all that are neither in the chain nor protected. If there is none, candidates that are not
-/// protected otherwise are taken, but for the newest. O(slots squared) words of RAM.
+/// Queues the free slots: all that are neither in the chain nor protected. If there is none,
+/// candidates that are not protected otherwise are taken, but for the newest. O(slots squared)
+/// words of RAM.
 pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32) {
     if log.ring.slot(newest).state() == SlotState::Candidate {
         log.ring.set_state(newest, SlotState::Protected);

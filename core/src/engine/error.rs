@@ -223,8 +223,8 @@ impl<E: fmt::Debug> fmt::Display for FormatError<E> {
             Self::Layout(error) => error.fmt(f),
             Self::TooFewSegments { given, min } => write!(
                 f,
-                "the medium has room for {given} segments and needs at least {min}: take a larger medium or smaller \
-                 segments"
+                "the medium has room for {given} segments and needs at least {min}: \
+                 take a larger medium or smaller segments"
             ),
             Self::Storage(error) => write!(f, "the storage failed: {error:?}"),
         }

@@ -1,4 +1,5 @@
-//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above is written once.
+//! Two ways to read: bytes that are mapped, and bytes that are read into scratch. Everything above
+//! is written once.
 
 use super::error::ReadError;
 use crate::format::{Header, Place, Record};
@@ -12,8 +13,8 @@ use core::marker::PhantomData;
 pub trait Media {
     /// What the storage says when it refuses.
     type Error;
-    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from scratch until the
-    /// next read.
+    /// Bytes that were read: borrowed from the media for as long as the engine is borrowed, or from
+    /// scratch until the next read.
     type Span<'s>: Span
     where
         Self: 's;
@@ -159,8 +160,7 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
 impl<M: Media> Reading<'_, '_, M> {
     /// Where the body of the record at this place starts on the medium, and how long it is, in bytes.
     pub(super) fn body(&self, place: Place, header: &Header) -> (u64, usize) {
-        let at = self.log.layout().slot_start(place.slot)
-            + u64::from(place.offset + header.record.header_bytes());
+        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset + header.bytes);
         (at, header.record.body_bytes(self.log.layout().index_form()) as usize)
     }
 }

@@ -3,13 +3,14 @@
 //! - `capacity`, `operation`, `error`: what goes in and what can go wrong
 //! - `mount`: format, open, recover: finding the ring and replaying it
 //! - `plan`, `write`, `work_ahead`: a batch, from its limits to its records; making room beforehand
-//! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and other storage alike
+//! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
+//!   other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
 //!
 //! Invariants:
 //!
-//! - What a batch changes becomes visible after all of it is written (and synced, where the config says so), by
-//!   replaying it from media through the same door as recovery does.
+//! - What a batch changes becomes visible after all of it is written (and synced, where the config
+//!   says so), by replaying it from media through the same door as recovery does.
 //! - A limit is an error before the first byte is written.
 //! - After a failed write or sync nothing is written until `recover`; what was read before reads the same.
 
@@ -60,8 +61,9 @@ pub enum Durability {
     /// When the call that writes it returns: one `sync` of the storage for each batch.
     #[default]
     EveryBatch,
-    /// When [`StorageEngine::sync`] or [`StorageEngine::close`] returns. Before, a power cut may take batches back,
-    /// always the newest ones: what survives is what was written up to some batch.
+    /// When [`StorageEngine::sync`] or [`StorageEngine::close`] returns. Before, a power cut may
+    /// take batches back, always the newest ones: what survives is what was written up to some
+    /// batch.
     OnSync,
 }
 
@@ -101,8 +103,8 @@ enum Mode {
 
 /// A store that is open. See the [room](self).
 ///
-/// It borrows its region for as long as it lives, and owns its storage, which [`close`](Self::close) gives back.
-/// It may be moved at any time between two calls.
+/// It borrows its region for as long as it lives, and owns its storage, which
+/// [`close`](Self::close) gives back. It may be moved at any time between two calls.
 pub struct StorageEngine<'r, S> {
     store: Store<'r, S>,
     fold: Fold<'r>,

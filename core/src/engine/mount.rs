@@ -30,8 +30,9 @@ pub struct FormatOptions {
 
 /// Makes an empty store on the medium, in place of whatever is there.
 ///
-/// Writes one segment header and two marks; nothing else is erased, and nothing of an earlier store counts any more.
-/// Until it returns, a power cut may leave the earlier store, damaged or not, or the new one.
+/// Writes one segment header and two marks; nothing else is erased, and nothing of an earlier store
+/// counts any more. Until it returns, a power cut may leave the earlier store, damaged or not, or
+/// the new one.
 ///
 /// # Errors
 /// A size is out of its bounds, or the storage refused.
@@ -118,13 +119,14 @@ fn write_padded<S: Storage>(
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Opens the store on the medium, recovers it, and makes it ready for writing.
     ///
-    /// Takes all memory that it will ever take from `region`, which has at least `capacity.region_bytes()`. Reads every
-    /// segment header, and every record's header once; writes one segment and syncs it, whether the store was closed or
-    /// not. About two erases at most.
+    /// Takes all memory that it will ever take from `region`, which has at least
+    /// `capacity.region_bytes()`. Reads every segment header, and every record's header once;
+    /// writes one segment and syncs it, whether the store was closed or not. About two erases at
+    /// most.
     ///
     /// # Errors
-    /// There is no store, or not one for this medium, capacity or version; or the storage refused. Nothing is lost by
-    /// an opening that fails.
+    /// There is no store, or not one for this medium, capacity or version; or the storage refused.
+    /// Nothing is lost by an opening that fails.
     pub fn open(
         storage: S,
         region: &'r mut [MaybeUninit<u8>],
@@ -191,8 +193,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         })
     }
 
-    /// Goes back to what media hold, after a write or a sync failed: voids or writes anew everything past the last sync
-    /// that succeeded. Costs what [`open`](Self::open) costs.
+    /// Goes back to what media hold, after a write or a sync failed: voids or writes anew
+    /// everything past the last sync that succeeded. Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
     /// As [`open`](Self::open); the engine stays read-only, and `recover` can be called again.
@@ -275,7 +277,7 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
         return too_many(Limit::SegmentBytes, layout.segment_bytes(), capacity.segment_bytes);
     }
     let write_bytes = layout.geometry().write_bytes;
-    if capacity.buffer_bytes < write_bytes || capacity.buffer_bytes % write_bytes != 0 {
+    if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
         return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
     }
     Ok(())

@@ -3,12 +3,14 @@
 use super::error::ReadError;
 use super::media::{Media, Reading};
 use super::read::Reader;
+use crate::edges::HalfCursor;
 use crate::log::ReadLog;
 use crate::state::List;
 use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, GraphEdge, NodeNumber};
 
-/// The edges of one node in one direction. First those that are folded, by kind and node number, then those that are
-/// pending. Each call of `next` costs one read of a record's header, beside a share of the list itself.
+/// The edges of one node in one direction. First those that are folded, by kind and node number,
+/// then those that are pending. Each call of `next` costs one read of a record's header, beside a
+/// share of the list itself.
 pub struct Neighbours<'e, 'r, M> {
     reader: Reader<'e, 'r, M>,
     id: BlockId,
@@ -16,8 +18,8 @@ pub struct Neighbours<'e, 'r, M> {
     kind: Option<EdgeKind>,
     node: Option<NodeNumber>,
     list: Option<List>,
-    /// How many of the pending changes were looked at.
-    pending: usize,
+    /// The pending change that was looked at last.
+    pending: Option<HalfCursor>,
 }
 
 impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
@@ -37,7 +39,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
             }
             None => None,
         };
-        Ok(Self { reader, id: *id, direction, kind, node, list, pending: 0 })
+        Ok(Self { reader, id: *id, direction, kind, node, list, pending: None })
     }
 
     /// The next edge.
@@ -63,18 +65,17 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
                 return self.edge(key).map(Some);
             }
         }
-        let kind = self.kind;
-        let mut halves = state.pending.halves(node, self.direction).skip(self.pending);
-        let next = halves.by_ref().find(|half| {
-            self.pending += 1;
-            half.add
-                && kind.is_none_or(|kind| kind.0 == half.key.kind)
-                && !state.intents.contains(half.key.number)
-        });
-        match next {
-            Some(half) => self.edge(half.key).map(Some),
-            None => Ok(None),
+        // Ends with the pending changes of the node: every turn passes one.
+        while let Some((cursor, half)) = state.pending.next_half(node, self.direction, self.pending)
+        {
+            self.pending = Some(cursor);
+            let of_kind = self.kind.is_none_or(|kind| kind.0 == half.key.kind);
+            if half.add && of_kind && !state.intents.contains(half.key.number) {
+                return self.edge(half.key).map(Some);
+            }
         }
+        self.node = None;
+        Ok(None)
     }
 
     fn edge(&mut self, key: EdgeKey) -> Result<GraphEdge, ReadError<M::Error>> {

@@ -25,8 +25,8 @@ pub enum Operation<'a> {
         /// What must be stored already.
         expect: Expect,
     },
-    /// Removes a block and every edge from and to its id, whether there is a block or only edges. What is absent is no
-    /// error.
+    /// Removes a block and every edge from and to its id, whether there is a block or only edges.
+    /// What is absent is no error.
     Delete(BlockId),
     /// Removes a block and keeps the edges of its id.
     DeleteBlock(BlockId),

@@ -1,9 +1,10 @@
 //! Planning a batch: what each operation becomes, given those before it, without touching media or state.
 //!
-//! A batch is planned twice by the same code. The first pass adds up what it needs, so that every limit is checked
-//! before anything is written; then room is made; the second pass writes. The table here holds what the batch so far
-//! has done to each id, so that an operation sees those before it; node numbers are taken from a cursor that walks
-//! the free numbers without taking any, so that both passes give the same ones.
+//! A batch is planned twice by the same code. The first pass adds up what it needs, so that every
+//! limit is checked before anything is written; then room is made; the second pass writes. The
+//! table here holds what the batch so far has done to each id, so that an operation sees those
+//! before it; node numbers are taken from a cursor that walks the free numbers without taking any,
+//! so that both passes give the same ones.
 
 use super::error::WriteError;
 use super::operation::{Expect, Operation};
@@ -29,11 +30,13 @@ const FRESH: u32 = 4;
 #[derive(Clone, Copy, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 struct Entry {
-    /// Operation and end by which the id is found: twice the operation, plus the end, plus one. 0 is an empty place.
+    /// Operation and end by which the id is found: twice the operation, plus the end, plus one. 0
+    /// is an empty place.
     key: u32,
     number: u32,
     flags: u32,
-    /// One more than a number that the batch freed, and than the place of the one that it freed before; 0 is none.
+    /// One more than a number that the batch freed, and than the place of the one that it freed
+    /// before; 0 is none.
     freed: u32,
     freed_before: u32,
     padding: u32,

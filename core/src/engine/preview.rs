@@ -6,10 +6,11 @@ use super::operation::Operation;
 use crate::storage::MappedStorage;
 use crate::types::{BlockId, BlockRef, GraphEdge};
 
-/// The store as it would be after a batch of operations: what was stored, and what the operations say on top of it.
+/// The store as it would be after a batch of operations: what was stored, and what the operations
+/// say on top of it.
 ///
-/// It looks through the operations from the last to the first, so that each question costs O(operations), and then asks
-/// the store.
+/// It looks through the operations from the last to the first, so that each question costs
+/// O(operations), and then asks the store.
 pub struct Preview<'e, 'o, 'r, S> {
     engine: &'e StorageEngine<'r, S>,
     operations: &'o [Operation<'o>],

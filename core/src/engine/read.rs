@@ -19,8 +19,9 @@ const DAMAGED: u8 = 2;
 
 /// A reader of a store as it is now. It borrows the engine, so that nothing is written while it lives.
 ///
-/// Over mapped storage ([`StorageEngine::reader`]) what it returns lives as long as the engine's borrow. Over other
-/// storage ([`StorageEngine::reader_through`]) what it returns lies in the scratch until the next read.
+/// Over mapped storage ([`StorageEngine::reader`]) what it returns lives as long as the engine's
+/// borrow. Over other storage ([`StorageEngine::reader_through`]) what it returns lies in the
+/// scratch until the next read.
 pub struct Reader<'e, 'r, M> {
     pub(super) log: &'e Log<'r>,
     pub(super) state: &'e State<'r>,
@@ -30,7 +31,8 @@ pub struct Reader<'e, 'r, M> {
 }
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
-    /// A reader through `scratch`, into which it reads one block at a time: it must hold the longest that is read.
+    /// A reader through `scratch`, into which it reads one block at a time: it must hold the
+    /// longest that is read.
     pub fn reader_through<'e>(
         &'e mut self,
         scratch: &'e mut [u8],
@@ -44,8 +46,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
     }
 
-    /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for an id that is
-    /// not there.
+    /// The block with this id, read into `scratch`. One read for its header and one for the rest;
+    /// none for an id that is not there.
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small for the block.
@@ -146,10 +148,11 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         self.block_at(place, &header).map(Some)
     }
 
-    /// Hands each of the blocks with these ids to `found`, in the order of the ids; `None` for one that is not there.
+    /// Hands each of the blocks with these ids to `found`, in the order of the ids; `None` for one
+    /// that is not there.
     ///
-    /// A few ids go through each stage together: the index lines of all are asked for, then the records that they
-    /// name, and then all are read, so that the waiting for memory overlaps.
+    /// A few ids go through each stage together: the index lines of all are asked for, then the
+    /// records that they name, and then all are read, so that the waiting for memory overlaps.
     ///
     /// # Errors
     /// As [`find`](Self::find), at the first id that fails.

@@ -12,7 +12,8 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
-    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its segment was retired.
+    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its
+    /// segment was retired.
     cut_off: bool,
 }
 
@@ -59,6 +60,8 @@ impl Replay {
                 Step::Invalid { offset } => {
                     self.damaged += u32::from(!in_damage);
                     in_damage = true;
+                    // A batch costs the record that is damaged, not the others.
+                    self.run.iter_mut().for_each(|run| run.cut_off = true);
                     walk.skip_to(offset + store.log.layout().align());
                 }
                 Step::Record { header, offset, .. } => {

@@ -1,8 +1,9 @@
 //! Scans: all live blocks in log order, oldest or newest first.
 //!
-//! A scan walks over the segments' records and knows from RAM which of them live: it touches no body that it does not
-//! return. Records can be walked forwards only, so a scan from the newest on takes a window of places at a time: it walks
-//! from the start of the segment (or of the index page that covers the place) and keeps the last few.
+//! A scan walks over the segments' records and knows from RAM which of them live: it touches no
+//! body that it does not return. Records can be walked forwards only, so a scan from the newest on
+//! takes a window of places at a time: it walks from the start of the segment (or of the index page
+//! that covers the place) and keeps the last few.
 
 use super::error::ReadError;
 use super::media::Media;
@@ -44,7 +45,8 @@ pub struct Scan<'e, 'r, M> {
     /// The segment that the scan is in; none at the end.
     slot: Option<u32>,
     walk: Walk,
-    /// Offsets of live blocks in this segment that are still to come, last first; and below which offset to look next.
+    /// Offsets of live blocks in this segment that are still to come, last first; and below which
+    /// offset to look next.
     window: heapless::Vec<u32, WINDOW>,
     below: u32,
 }
@@ -172,7 +174,8 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
         Ok(())
     }
 
-    /// Where the index page that describes the records just below `below` begins to do so; else the segment's start.
+    /// Where the index page that describes the records just below `below` begins to do so; else the
+    /// segment's start.
     fn covered_from(&mut self, slot: u32) -> Result<u32, ReadError<M::Error>> {
         let log = self.reader.log;
         let first = log.layout().first_offset();

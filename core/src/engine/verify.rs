@@ -100,7 +100,8 @@ impl<F: FnMut(Finding)> Report<F> {
 }
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
-    /// Checks every record on media and every invariant, and hands each thing that is wrong to `on`. Writes nothing.
+    /// Checks every record on media and every invariant, and hands each thing that is wrong to
+    /// `on`. Writes nothing.
     ///
     /// O(media), and for each edge a binary search in the other end's list.
     ///
@@ -254,17 +255,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 on(store, key)?;
             }
         }
-        let mut seen = 0;
-        loop {
-            let state = &store.state;
-            let mut halves = state.pending.halves(of.0, of.1).skip(seen);
-            let Some(half) = halves.next() else { return Ok(()) };
-            drop(halves);
-            seen += 1;
-            if half.add && !state.intents.contains(half.key.number) {
+        let mut pending = None;
+        while let Some((cursor, half)) = store.state.pending.next_half(of.0, of.1, pending) {
+            pending = Some(cursor);
+            if half.add && !store.state.intents.contains(half.key.number) {
                 on(store, half.key)?;
             }
         }
+        Ok(())
     }
 
     fn verify_tables<F: FnMut(Finding)>(

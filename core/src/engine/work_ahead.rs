@@ -18,8 +18,9 @@ pub struct Compacted {
 }
 
 impl<S: Storage> StorageEngine<'_, S> {
-    /// Cleans up after deleted nodes and moves the tail once around the ring, up to `budget` live bytes: superseded
-    /// records become free space. What it did stays done if it stops half way. Durable when it returns.
+    /// Cleans up after deleted nodes and moves the tail once around the ring, up to `budget` live
+    /// bytes: superseded records become free space. What it did stays done if it stops half way.
+    /// Durable when it returns.
     ///
     /// # Errors
     /// As [`write`](Self::write): the store is read-only, or the storage refused.

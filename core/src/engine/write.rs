@@ -56,15 +56,17 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.write(&[Operation::Unlink(*edge)])
     }
 
-    /// Writes a batch: all of its operations, one after the other, or none. Each sees what those before it did.
+    /// Writes a batch: all of its operations, one after the other, or none. Each sees what those
+    /// before it did.
     ///
-    /// Costs one `sync` where every batch is durable, and no more work than its own records and a share of moving the
-    /// tail that the docs bound; opening and retiring a segment cost syncs of their own. A batch that changes nothing
-    /// writes nothing. Returns the position of its end.
+    /// Costs one `sync` where every batch is durable, and no more work than its own records and a
+    /// share of moving the tail that the docs bound; opening and retiring a segment cost syncs of
+    /// their own. A batch that changes nothing writes nothing. Returns the position of its end.
     ///
     /// # Errors
-    /// Whatever is wrong with the batch, or does not fit, is found before anything is written. After an error of the
-    /// storage nothing is written until [`recover`](Self::recover); the batch counts whole or not at all.
+    /// Whatever is wrong with the batch, or does not fit, is found before anything is written.
+    /// After an error of the storage nothing is written until [`recover`](Self::recover); the batch
+    /// counts whole or not at all.
     pub fn write(
         &mut self,
         operations: &[Operation<'_>],
@@ -87,8 +89,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.check_needs(&needs)?;
         self.store.log.next_node = self.store.state.index.high_water();
         self.make_room(&needs).map_err(|error| self.fail(error))?;
-        // Making room may have freed the number of an edge's end, which is then named anew: a batch of one record
-        // could become one of two.
+        // Making room may have freed the number of an edge's end, which is then named anew: a batch
+        // of one record could become one of two.
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
         if let Err(error) = self.write_records(operations, !single) {
             // What was written of the batch is void only once a recovery says so.
@@ -109,8 +111,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Makes everything that was written durable.
     ///
     /// # Errors
-    /// The storage refused: which of the batches since the last sync are durable is not known, and nothing is written
-    /// until [`recover`](Self::recover).
+    /// The storage refused: which of the batches since the last sync are durable is not known, and
+    /// nothing is written until [`recover`](Self::recover).
     pub fn sync(&mut self) -> Result<(), WriteError<S::Error>> {
         match self.mode {
             Mode::Writing => {}
@@ -180,7 +182,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 self.count(record, &mut needs)?;
             }
             if matches!(operation, Operation::Link(_)) && !records.is_empty() {
-                // Making room may free the number of an end that has neither block nor edge; it is then named anew.
+                // Making room may free the number of an end that has neither block nor edge; it is
+                // then named anew.
                 let missing = 3 - records.len() as u32;
                 let node =
                     Record::Node { number: NodeNumber::new(u32::MAX), id: BlockId::default() };
@@ -342,8 +345,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.have_free_slots(slots, &Needs::default())
     }
 
-    /// Moves the tail until so many slots are free. What lives fits into the ring with room to spare, or it would have
-    /// been refused, so that this ends within one turn of the ring.
+    /// Moves the tail until so many slots are free. What lives fits into the ring with room to
+    /// spare, or it would have been refused, so that this ends within one turn of the ring.
     fn have_free_slots(&mut self, slots: u32, needs: &Needs) -> Result<(), WriteError<S::Error>> {
         let turn = self.store.log.number_max();
         while self.store.log.ring.free() < slots {
@@ -364,8 +367,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         ring.tail().map_or(0, |slot| ring.slot(slot).number())
     }
 
-    /// The second pass: the records, on media; and then what they mean. A batch of one record needs no end: it is whole,
-    /// or it is not valid.
+    /// The second pass: the records, on media; and then what they mean. A batch of one record needs
+    /// no end: it is whole, or it is not valid.
     fn write_records(
         &mut self,
         operations: &[Operation<'_>],

@@ -1,11 +1,12 @@
 //! Checksums: CRC-32 (IEEE 802.3, reflected, as zlib has it), salted with where the bytes belong.
 //!
-//! Every check is seeded with store id, segment number and offset, so that bytes of another store, of an earlier use
-//! of the same segment, or of another place never validate: two seeds that differ only in the number (or only in
-//! the offset) differ in a burst of at most 32 bits, which CRC-32 always tells apart.
+//! Every check is seeded with store id, segment number and offset, so that bytes of another store,
+//! of an earlier use of the same segment, or of another place never validate: two seeds that differ
+//! only in the number (or only in the offset) differ in a burst of at most 32 bits, which CRC-32
+//! always tells apart.
 //!
-//! A check covers at most [`CHUNK_BYTES`], within which CRC-32 has a Hamming distance of at least 4: every one-bit
-//! error can be located and every two-bit error is noticed.
+//! A check covers at most [`CHUNK_BYTES`], within which CRC-32 has a Hamming distance of at least
+//! 4: every one-bit error can be located and every two-bit error is noticed.
 
 use crate::types::StoreId;
 
@@ -13,7 +14,7 @@ use crate::types::StoreId;
 pub const CHUNK_BYTES: u32 = 8 * 1024;
 
 /// A running CRC-32.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Crc(u32);
 
 impl Crc {
@@ -121,7 +122,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_to_compute_it_agree(bytes in proptest::collection::vec(any::<u8>(), 0..600), cut in 0usize..600) {
+        fn both_ways_to_compute_it_agree(
+            bytes in proptest::collection::vec(any::<u8>(), 0..600),
+            cut in 0usize..600,
+        ) {
             let (head, tail) = bytes.split_at(cut.min(bytes.len()));
             let whole = Crc::new().and(&bytes).get();
             prop_assert_eq!(Crc::new().and(head).and(tail).get(), whole);

@@ -46,7 +46,7 @@ impl Layout {
         geometry.check().map_err(LayoutError::Geometry)?;
         let (erase, write) = (geometry.erase_bytes, geometry.write_bytes);
         let units_fit = segment_bytes / write >= SEGMENT_UNITS_MIN;
-        if segment_bytes % erase != 0 || !units_fit || segment_bytes > SEGMENT_BYTES_MAX {
+        if !segment_bytes.is_multiple_of(erase) || !units_fit || segment_bytes > SEGMENT_BYTES_MAX {
             return Err(LayoutError::SegmentSize {
                 given: segment_bytes,
                 multiple_of: erase,
@@ -174,7 +174,8 @@ impl fmt::Display for LayoutError {
             Self::Geometry(error) => error.fmt(f),
             Self::SegmentSize { given, multiple_of, min, max } => write!(
                 f,
-                "the segment size is {given} bytes; it must be a multiple of {multiple_of}, from {min} to {max}"
+                "the segment size is {given} bytes; it must be a multiple of {multiple_of}, \
+                 from {min} to {max}"
             ),
             Self::Capacity { given, max } => {
                 write!(f, "the capacity is {given} bytes; with this segment size the most is {max}")

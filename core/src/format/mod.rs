@@ -1,7 +1,8 @@
 //! Bytes on media: records, segment headers, index pages, checksums. Every byte is described here, once.
 //!
-//! What is read from media is checked at the door and then held in types that cannot fail: a [`Header`] is a record
-//! header whose check held, a [`FoundHeader`] a segment header. This room computes; it does no input or output.
+//! What is read from media is checked at the door and then held in types that cannot fail: a
+//! [`Header`] is a record header whose check held, a [`FoundHeader`] a segment header. This room
+//! computes; it does no input or output.
 
 mod check;
 mod entry;

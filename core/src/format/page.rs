@@ -1,9 +1,10 @@
 //! The index page: columns that describe a run of records, written into the log behind them.
 //!
-//! A segment is described by as many pages as its records fill; each names the page before it, and the header of the
-//! next segment names the last. So the index is paid for as the log grows, never in one pause, and needs memory for
-//! one page only. Its entries lie in log order: recovery replays in that order and scans run in it both ways; point
-//! lookups have the block index in RAM, so that a second order on media would have no reader.
+//! A segment is described by as many pages as its records fill; each names the page before it, and
+//! the header of the next segment names the last. So the index is paid for as the log grows, never
+//! in one pause, and needs memory for one page only. Its entries lie in log order: recovery replays
+//! in that order and scans run in it both ways; point lookups have the block index in RAM, so that
+//! a second order on media would have no reader.
 //!
 //! ```text
 //! small segments (below 256 KiB)          large segments

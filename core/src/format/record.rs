@@ -18,7 +18,7 @@
 //! | 4 | link | source, kind, target | |
 //! | 5 | unlink | source, kind, target | |
 //! | 6, 7 | adjacency: all edges of a node, out or in | number, count | count entries |
-//! | 8, 9 | adjacency page: those within a range of keys | number, count, low kind and number, 0 or 1 and high kind and number | count entries |
+//! | 8, 9 | adjacency page: those from a key to below another | number, count, two keys | count entries |
 //! | 10 | intent: node and edges are gone, its neighbours are being cleaned | number | |
 //! | 11 | retire: this segment holds nothing that is needed | segment number, slot | |
 //! | 12 | mark | | |
@@ -26,6 +26,8 @@
 //! | 14 | index page | entries, entries with ids, first offset, offset of the page before or 0 | columns |
 //!
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
+//! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
+//! kind and number.
 
 use super::check::{CHUNK_BYTES, Crc};
 use super::layout::IndexForm;
@@ -265,7 +267,8 @@ impl Record {
         }
     }
 
-    /// Length of the body, in bytes, without its checks. (64 bits: three lengths of 32 bits may be on hostile media.)
+    /// Length of the body, in bytes, without its checks. (64 bits: three lengths of 32 bits may be
+    /// on hostile media.)
     pub fn body_bytes(&self, form: IndexForm) -> u64 {
         match self {
             Self::Block { lens, .. } => lens.iter().map(|len| u64::from(*len)).sum(),
@@ -309,9 +312,13 @@ impl Record {
 
     /// Length of header, body and checks, in bytes, without padding.
     pub fn bytes(&self, form: IndexForm) -> u64 {
+        self.bytes_behind(self.header_bytes(), form)
+    }
+
+    fn bytes_behind(&self, header_bytes: u32, form: IndexForm) -> u64 {
         let body = self.body_bytes(form);
         let checks = body.div_ceil(u64::from(CHUNK_BYTES)) * u64::from(CHECK_BYTES);
-        u64::from(self.header_bytes()) + body + checks
+        u64::from(header_bytes) + body + checks
     }
 
     /// Writes the header.
@@ -366,9 +373,21 @@ pub struct Header {
     pub tag: Tag,
     /// What it says.
     pub record: Record,
+    /// Its length in bytes, check included.
+    pub bytes: u32,
 }
 
 impl Header {
+    /// The header of a record that stands so in the log.
+    pub fn new(record: Record, tag: Tag) -> Self {
+        Self { tag, record, bytes: record.header_bytes() }
+    }
+
+    /// Length of header, body and checks, in bytes, without padding.
+    pub fn record_bytes(&self, form: IndexForm) -> u64 {
+        self.record.bytes_behind(self.bytes, form)
+    }
+
     /// Reads the header at the start of `bytes` (up to [`HEADER_BYTES_MAX`] of them) and checks it.
     ///
     /// `None` if there is no valid header: there is nothing more that could be said of such bytes.
@@ -378,7 +397,9 @@ impl Header {
         let record = fields(tag.kind(), &mut reader)?;
         let (checked, rest) = bytes.split_at_checked(bytes.len() - reader.remaining())?;
         let check = u32::from_le_bytes(*rest.first_chunk()?);
-        (seed.and(checked).get() == check).then_some(Self { tag, record })
+        // A header has fewer bytes than HEADER_BYTES_MAX.
+        let header = Self { tag, record, bytes: checked.len() as u32 + CHECK_BYTES };
+        (seed.and(checked).get() == check).then_some(header)
     }
 }
 

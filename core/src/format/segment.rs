@@ -3,7 +3,8 @@
 //! ```text
 //!  0 magic        8   "KAUSALDB"
 //!  8 version      2   of the media format
-//! 10 flags        1   0x01 written by recovery; 0x02 goes on with a batch begun before; 0x04 medium keeps write order
+//! 10 flags        1   0x01 written by recovery; 0x02 goes on with a batch begun before;
+//!                     0x04 the medium keeps write order
 //! 11 erased       1   0xFF, 0x00, or 0x01: unknown
 //! 12 write size   4   in bytes, as all sizes
 //! 16 store id    16

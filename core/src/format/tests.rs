@@ -1,4 +1,5 @@
-//! The drawing against the code: golden bytes, and no bytes that make the decoder fail otherwise than by `None`.
+//! The drawing against the code: golden bytes, and no bytes that make the decoder fail otherwise
+//! than by `None`.
 
 use super::*;
 use crate::storage::{Erased, Geometry};
@@ -65,7 +66,8 @@ proptest! {
         hurt[one % bits / 8] ^= 1 << (one % 8);
         hurt[two % bits / 8] ^= 1 << (two % 8);
         if hurt != bytes.as_slice() {
-            // A flip may change the length; what follows in the log could then complete it only by a chance of 2^-32.
+            // A flip may change the length; what follows in the log could then complete it only by
+            // a chance of 2^-32.
             prop_assert_eq!(Header::parse(&hurt, seed()), None);
         }
     }

@@ -1,4 +1,5 @@
-//! Variable-length numbers: seven bits a byte, least significant first, the top bit set on all but the last (LEB128).
+//! Variable-length numbers: seven bits a byte, least significant first, the top bit set on all but
+//! the last (LEB128).
 
 /// The most bytes that a number takes.
 pub(super) const MAX_BYTES: usize = 10;
@@ -29,7 +30,19 @@ impl<'b> Reader<'b> {
         Some(*array)
     }
 
+    #[inline]
     pub(super) fn u64(&mut self) -> Option<u64> {
+        // Nearly all numbers take one byte.
+        match self.rest.split_first() {
+            Some((byte, rest)) if byte & 0x80 == 0 => {
+                self.rest = rest;
+                Some(u64::from(*byte))
+            }
+            _ => self.long(),
+        }
+    }
+
+    fn long(&mut self) -> Option<u64> {
         let mut value = 0;
         for place in 0..MAX_BYTES as u32 {
             let byte = self.byte()?;
@@ -78,7 +91,9 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_fail_otherwise_than_by_none(bytes in proptest::collection::vec(any::<u8>(), 0..12)) {
+        fn no_bytes_make_it_fail_otherwise_than_by_none(
+            bytes in proptest::collection::vec(any::<u8>(), 0..12),
+        ) {
             let mut reader = Reader::new(&bytes);
             while reader.u64().is_some() {}
         }

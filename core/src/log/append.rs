@@ -1,15 +1,16 @@
 //! The head of the ring: appending records, opening and sealing segments, reading records back.
 //!
-//! Everything that is written goes through one small buffer in the region, so that a storage sees few large writes.
-//! What lies in the buffer is not on media yet: [`Log::flush`] ends every operation that others may look at.
+//! Everything that is written goes through one small buffer in the region, so that a storage sees
+//! few large writes. What lies in the buffer is not on media yet: [`Log::flush`] ends every
+//! operation that others may look at.
 
 use super::LogError;
 use super::page::OpenPage;
 use super::read::{LOOK_BYTES, OnStorage, ReadLog};
 use super::ring::{Ring, SlotState};
 use crate::format::{
-    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
-    SegmentHeader,
+    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor,
+    Record, Salt, SegmentHeader,
 };
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;
@@ -17,7 +18,8 @@ use crate::types::{Location, Sequence};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
-/// Free slots that only an opening store may take: one for its fresh segment, and one in case that opening is cut.
+/// Free slots that only an opening store may take: one for its fresh segment, and one in case that
+/// opening is cut.
 pub const RECOVERY_RESERVE: u32 = 2;
 
 /// What the log asked of its storage since it was opened.
@@ -41,6 +43,27 @@ pub struct Appended {
     pub location: Location,
     /// Its length in bytes, padding included.
     pub bytes: u32,
+}
+
+/// A record that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// Where it lies now.
+    pub appended: Appended,
+    /// Whether the checks of its body held as it was read.
+    pub sound: bool,
+}
+
+/// What a copied record is where it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyAs {
+    /// A record on its own. A damaged body stays damaged.
+    Single,
+    /// A record of a batch. A damaged body stays damaged.
+    InBatch,
+    /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
+    /// was read, since it means nothing otherwise.
+    Tentative,
 }
 
 /// The record that is being written.
@@ -80,8 +103,9 @@ pub struct Log<'r> {
 }
 
 impl<'r> Log<'r> {
-    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most `segment_bytes` each, with
-    /// record bodies of at most `body_bytes`, and a write buffer of `buffer_bytes`.
+    /// What [`new`](Self::new) takes of the region: for a ring of `segments`, of at most
+    /// `segment_bytes` each, with record bodies of at most `body_bytes`, and a write buffer of
+    /// `buffer_bytes`.
     pub const fn footprint(
         before: Footprint,
         segments: u32,
@@ -189,8 +213,9 @@ impl<'r> Log<'r> {
 
     /// The longest record that fits into a segment with the index page that describes it, in bytes.
     pub const fn record_bytes_max(layout: &Layout) -> u32 {
-        // The index page that describes it, and what an opening writes behind it: three marks and their entries.
-        let behind = layout.padded(64) + layout.padded(12) * 3 + layout.padded(32) * 3;
+        // The index page that describes it, and what an opening writes behind it: the end of a
+        // batch, three marks, and their entries.
+        let behind = layout.padded(64) + layout.padded(12) * 4 + layout.padded(32) * 4;
         layout.segment_bytes() - layout.first_offset() - behind
     }
 
@@ -325,7 +350,7 @@ impl<'r> Log<'r> {
         self.pad(storage)?;
         self.in_record = false;
         let start = self.writing.start;
-        let header = Header { tag: record.tag(in_batch, self.mark_next), record: *record };
+        let header = Header::new(*record, record.tag(in_batch, self.mark_next));
         self.mark_next = false;
         if !matches!(record, Record::Index(_)) {
             self.page.push(&header, start);
@@ -374,8 +399,8 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer, so that this is
-    /// possible between any two records and whenever the buffer is full.
+    /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer,
+    /// so that this is possible between any two records and whenever the buffer is full.
     ///
     /// # Errors
     /// The storage refused.
@@ -514,8 +539,12 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under its header: the key
-    /// answers that it is damaged, not with its past. What was written is read back and checked.
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
+    /// its header: the key answers that it is damaged, not with its past. What was written is read
+    /// back and checked.
+    ///
+    /// The body is read once, and the bytes that are checked are those that are written: a word
+    /// that reads differently each time never gets a check that fits it.
     ///
     /// # Errors
     /// As [`append`](Self::append); or what was written does not read back.
@@ -524,39 +553,67 @@ impl<'r> Log<'r> {
         storage: &mut S,
         from: Place,
         header: &Header,
-        in_batch: bool,
-    ) -> Result<Appended, LogError<S::Error>> {
-        let sound = self.on(storage).body_is_valid(from, header)?;
+        how: CopyAs,
+    ) -> Result<Copied, LogError<S::Error>> {
         let record = &header.record;
+        let in_batch = how != CopyAs::Single;
         self.begin(storage, record, in_batch)?;
-        if !sound {
-            self.writing.spoil = u32::MAX;
-        }
+        // Within the segment, which is 32 bits long: the header was taken for valid.
         let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
-        let mut done = 0;
-        while done < body_bytes {
-            let mut piece = [0; LOOK_BYTES];
-            let take = (body_bytes - done).min(LOOK_BYTES as u32);
-            let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + record.header_bytes() + done, piece)?;
-            self.body(storage, piece)?;
-            done += take;
+        let body = from.offset + header.bytes;
+        let mut sound = true;
+        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
+            let end = (start + CHUNK_BYTES).min(body_bytes);
+            let at = Place { slot: from.slot, offset: body + start };
+            let crc = self.copy_chunk(storage, at, end - start)?;
+            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
+            let mut check = [0; CHECK_BYTES as usize];
+            self.read(storage, from.slot, check_at, &mut check)?;
+            let fits = u32::from_le_bytes(check) == crc.get();
+            let spoils = !fits && how != CopyAs::Tentative;
+            self.writing.spoil = if spoils { u32::MAX } else { 0 };
+            sound &= fits;
         }
         let appended = self.end(storage, record, in_batch)?;
         self.flush(storage)?;
         let place = self.layout.place(appended.location);
         let written = self.on(storage).header(place)?;
-        let same = written.is_some_and(|written| written.record == *record);
-        if !same || self.on(storage).body_is_valid(place, header)? != sound {
+        let Some(written) = written.filter(|written| written.record == *record) else {
+            return Err(self.corrupt(place));
+        };
+        let expected = sound || how == CopyAs::Tentative;
+        if self.on(storage).body_is_valid(place, &written)? != expected {
             return Err(self.corrupt(place));
         }
-        Ok(appended)
+        Ok(Copied { appended, sound })
+    }
+
+    /// Copies `len` bytes of a body, at most a chunk, and returns the check over them where they
+    /// were.
+    fn copy_chunk<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        len: u32,
+    ) -> Result<Crc, LogError<S::Error>> {
+        let mut crc = self.seed(from);
+        let mut done = 0;
+        while done < len {
+            let mut piece = [0; LOOK_BYTES];
+            let take = (len - done).min(LOOK_BYTES as u32);
+            let piece = piece.get_mut(..take as usize).unwrap_or_default();
+            self.read(storage, from.slot, from.offset + done, piece)?;
+            crc = crc.and(piece);
+            self.body(storage, piece)?;
+            done += take;
+        }
+        Ok(crc)
     }
 
     // ---- reading ----
 
-    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those of a record that
-    /// is begun and not ended: nobody may look at them.
+    /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
+    /// of a record that is begun and not ended: nobody may look at them.
     ///
     /// # Errors
     /// The storage refused.
@@ -589,7 +646,7 @@ impl<'r> Log<'r> {
 
     /// Length of a record in bytes, padding included.
     pub fn bytes_of(&self, header: &Header) -> u64 {
-        let bytes = header.record.bytes(self.layout.index_form());
+        let bytes = header.record_bytes(self.layout.index_form());
         bytes.next_multiple_of(u64::from(self.layout.align()))
     }
 

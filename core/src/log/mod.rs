@@ -1,13 +1,14 @@
 //! The ring of segments: append, read back, seal, walk; tail, head and marks.
 //!
-//! All segments form one ring from tail (oldest) to head (open). Records are appended at the head; space comes back
-//! only at the tail. This room knows what a record looks like and where it lies; it does not know what a record
-//! means: no nodes, no edges, no recovery.
+//! All segments form one ring from tail (oldest) to head (open). Records are appended at the head;
+//! space comes back only at the tail. This room knows what a record looks like and where it lies;
+//! it does not know what a record means: no nodes, no edges, no recovery.
 //!
 //! Invariants:
 //!
 //! - A segment's header is durable before its first record is written.
-//! - A slot is erased right before its header is written, unless this very run erased it: nothing else makes it clean.
+//! - A slot is erased right before its header is written, unless this very run erased it: nothing
+//!   else makes it clean.
 //! - Behind the records of the open segment there is always room for the index page that describes them.
 //! - Nothing is appended to a segment that was not opened by this run.
 
@@ -17,7 +18,7 @@ mod read;
 mod ring;
 mod walk;
 
-pub use append::{Appended, Log, Opening, RECOVERY_RESERVE, Traffic};
+pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Traffic};
 pub use page::OpenPage;
 pub use read::{OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
@@ -32,8 +33,8 @@ use core::fmt;
 pub enum LogError<E> {
     /// The storage refused.
     Storage(E),
-    /// Every slot of the ring is taken. The engine makes room before it appends, so that this is not seen by users
-    /// of a healthy store; media on which sectors no longer erase may come to it.
+    /// Every slot of the ring is taken. The engine makes room before it appends, so that this is
+    /// not seen by users of a healthy store; media on which sectors no longer erase may come to it.
     NoFreeSegment {
         /// Slots in the ring.
         segments: u32,

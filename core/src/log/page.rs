@@ -6,7 +6,8 @@ use crate::types::{BlockId, NodeNumber};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
-/// Columns of the records since the last index page, in log order. The numbers are little-endian, as on media.
+/// Columns of the records since the last index page, in log order. The numbers are little-endian,
+/// as on media.
 pub struct OpenPage<'r> {
     form: IndexForm,
     tags: &'r mut [u8],

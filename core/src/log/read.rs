@@ -1,8 +1,8 @@
-//! Reading records, written once for everybody who reads: the writing side through its storage, readers through
-//! mapped bytes or scratch.
+//! Reading records, written once for everybody who reads: the writing side through its storage,
+//! readers through mapped bytes or scratch.
 
 use super::{Log, LogError};
-use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
+use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place, Tag};
 use crate::storage::Storage;
 use crate::types::Location;
 
@@ -41,6 +41,37 @@ pub trait ReadLog {
         Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
     }
 
+    /// The next valid header in the segment from offset `from` on, wherever records may start. O(the rest of the
+    /// segment), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn next_header(
+        &mut self,
+        slot: u32,
+        from: u32,
+    ) -> Result<Option<(u32, Header)>, LogError<Self::Error>> {
+        let (end, align) = (self.log().layout().segment_bytes(), self.log().layout().align());
+        let mut at = from;
+        while at < end {
+            let mut window = [0; LOOK_BYTES];
+            let take = (end - at).min(LOOK_BYTES as u32);
+            let window = window.get_mut(..take as usize).unwrap_or_default();
+            self.read(slot, at, window)?;
+            for (place, tag) in window.iter().enumerate().step_by(align as usize) {
+                let offset = at + place as u32;
+                if Tag::new(*tag).is_none() {
+                    continue;
+                }
+                if let Some(header) = self.header(Place { slot, offset })? {
+                    return Ok(Some((offset, header)));
+                }
+            }
+            at += take.next_multiple_of(align);
+        }
+        Ok(None)
+    }
+
     /// Reads the header of a record that this store relies on.
     ///
     /// # Errors
@@ -61,7 +92,7 @@ pub trait ReadLog {
     ) -> Result<bool, LogError<Self::Error>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
-        let body = place.offset + header.record.header_bytes();
+        let body = place.offset + header.bytes;
         let end = body + body_bytes;
         let mut checks_at = end;
         let mut chunk_at = body;

@@ -248,7 +248,8 @@ impl<'r> Ring<'r> {
         });
     }
 
-    /// Takes the oldest segment out of the chain; its slot is neither live nor free until [`add_free`](Self::add_free).
+    /// Takes the oldest segment out of the chain; its slot is neither live nor free until
+    /// [`add_free`](Self::add_free).
     pub fn pop_tail(&mut self) -> Option<u32> {
         self.pop(|ring| &mut ring.chain)
     }

@@ -78,12 +78,14 @@ impl<E> From<LogError<E>> for ApplyError<E> {
 impl<'r> State<'r> {
     /// Applies the record that was appended at `at`. The later record of a key wins.
     ///
-    /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes with pending edges
-    /// O(their pending edges). Reads the header of each record that is superseded.
+    /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes
+    /// with pending edges O(their pending edges). Reads the header of each record that is
+    /// superseded.
     ///
     /// # Errors
-    /// The log could not be read, or more of something than the capacity allows (which the running engine sees to
-    /// beforehand, so that it means a store that was written with a larger capacity).
+    /// The log could not be read, or more of something than the capacity allows (which the running
+    /// engine sees to beforehand, so that it means a store that was written with a larger
+    /// capacity).
     pub fn apply<S: Storage>(
         &mut self,
         storage: &mut S,
@@ -96,11 +98,11 @@ impl<'r> State<'r> {
                 self.apply_home(storage, log, (*number, id), record, at)
             }
             Record::Edge(change) => self.apply_edge(log, change, record, at),
-            Record::Adjacency { number, direction, entries, range } => {
+            Record::Adjacency { number, direction, range, .. } => {
                 let list = (*number, *direction);
                 match range {
-                    None => self.apply_list(storage, log, list, *entries, at),
-                    Some(range) => self.apply_page(storage, log, list, *range, at),
+                    None => self.apply_list(storage, log, list, record, at),
+                    Some(range) => self.apply_page(storage, log, list, (*range, record), at),
                 }
             }
             Record::Intent { number, id } => {
@@ -262,16 +264,15 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         list: (NodeNumber, Direction),
-        entries: u32,
+        record: &Record,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
         self.drop_list(storage, log, list)?;
         self.clear_halves(log, list, KeyRange::ALL);
-        if entries > 0 {
+        if !matches!(record, Record::Adjacency { entries: 0, .. }) {
             self.set_adjacency(list.0, list.1, Adjacency::Record(at));
-            let header = log.on(storage).known_header(at)?;
-            self.live.add(Charge::of_header(log.layout(), &header));
+            self.live.add(Self::charge_of(log, record));
         }
         Ok(())
     }
@@ -282,7 +283,7 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         list: (NodeNumber, Direction),
-        range: KeyRange,
+        (range, record): (KeyRange, &Record),
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
@@ -305,8 +306,7 @@ impl<'r> State<'r> {
             });
         placed.map_err(|error| hub_error(error, log, at))?;
         failed.map_or(Ok(()), Err)?;
-        let header = log.on(storage).known_header(at)?;
-        self.live.add(Charge::of_header(log.layout(), &header));
+        self.live.add(Self::charge_of(log, record));
         self.clear_halves(log, list, range);
         Ok(())
     }
@@ -321,7 +321,8 @@ impl<'r> State<'r> {
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(number)?;
         self.leave_home(storage, log, number)?;
-        // The home record may lie before the tail already; the id's entry is then that of a later node, or none.
+        // The home record may lie before the tail already; the id's entry is then that of a later
+        // node, or none.
         self.index.remove(self.index.hash(id), number);
         let charge = Self::charge_of(log, record);
         if self.intents.contains(number) {

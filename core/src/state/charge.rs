@@ -1,10 +1,11 @@
 //! How much of the ring the live records take: the sum by which the store decides that it is full.
 //!
-//! A record does not span segments, so the end of a segment stays empty when the next record does not fit. The gap is
-//! shorter than that record. So a record that is long for its segment is charged twice, which pays for the gap that
-//! it may leave; short records together leave at most the length of the longest short one, and that is taken off each
-//! segment beforehand. With this sum at most the ring's usable bytes, moving the tail around always ends with
-//! the same free space that it began with, in whatever order records meet segment ends.
+//! A record does not span segments, so the end of a segment stays empty when the next record does
+//! not fit. The gap is shorter than that record. So a record that is long for its segment is
+//! charged twice, which pays for the gap that it may leave; short records together leave at most
+//! the length of the longest short one, and that is taken off each segment beforehand. With this
+//! sum at most the ring's usable bytes, moving the tail around always ends with the same free space
+//! that it began with, in whatever order records meet segment ends.
 
 use crate::format::{Header, Layout};
 
@@ -16,7 +17,8 @@ const SHORT_PART: u32 = 16;
 pub struct Charge {
     /// Their lengths, in bytes.
     pub bytes: u64,
-    /// Their lengths, with their entries in index pages, and with what the long ones may waste at segment ends.
+    /// Their lengths, with their entries in index pages, and with what the long ones may waste at
+    /// segment ends.
     pub charged: u64,
 }
 
@@ -30,7 +32,7 @@ impl Charge {
 
     /// Of the record with this header.
     pub fn of_header(layout: &Layout, header: &Header) -> Self {
-        let bytes = header.record.bytes(layout.index_form());
+        let bytes = header.record_bytes(layout.index_form());
         let padded = bytes.next_multiple_of(u64::from(layout.align()));
         Self::of(layout, padded, header.record.kind().has_id())
     }

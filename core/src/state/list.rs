@@ -20,9 +20,11 @@ struct Page {
     next: u32,
 }
 
-/// The folded edges of a node in one direction, in key order, from some key on. What is pending is not among them.
+/// The folded edges of a node in one direction, in key order, from some key on. What is pending is
+/// not among them.
 ///
-/// It holds no borrow: the state may change between two calls of [`next`](Self::next) as long as the list does not.
+/// It holds no borrow: the state may change between two calls of [`next`](Self::next) as long as
+/// the list does not.
 pub struct List {
     node: NodeNumber,
     direction: Direction,
@@ -85,8 +87,12 @@ impl List {
             let Record::Adjacency { entries, .. } = header.record else {
                 return Err(log.log().corrupt(place));
             };
+            // Entries of a damaged list would be other edges: it is checked whenever it is read.
+            if !log.body_is_valid(place, &header)? {
+                return Err(log.log().corrupt(place));
+            }
             page.entries = entries;
-            page.body = place.offset + header.record.header_bytes();
+            page.body = place.offset + header.bytes;
         }
         self.page = Some(page);
         Ok(())

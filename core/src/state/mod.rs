@@ -1,15 +1,16 @@
-//! What the log means: which nodes there are, where their records lie, which edges are pending, what is being deleted.
+//! What the log means: which nodes there are, where their records lie, which edges are pending,
+//! what is being deleted.
 //!
-//! The only way in is [`State::apply`], one record at a time, in log order: the running engine and recovery come
-//! through the same door, so that reopening a store rebuilds the states that the engine went through, in the same
-//! bounded memory. The later record of a key wins, always.
+//! The only way in is [`State::apply`], one record at a time, in log order: the running engine and
+//! recovery come through the same door, so that reopening a store rebuilds the states that the
+//! engine went through, in the same bounded memory. The later record of a key wins, always.
 //!
 //! This room reads the log where it must know what a record supersedes; it never writes.
 //!
 //! Invariants, which `verify` checks:
 //!
-//! - a node in use has a home record, or an open intent, or adjacency records that a later record will explain
-//!   (the last only during recovery);
+//! - a node in use has a home record, or an open intent, or adjacency records that a later record
+//!   will explain (the last only during recovery);
 //! - the live bytes are the sum of the charges of all live records.
 
 mod apply;
@@ -57,6 +58,9 @@ pub enum Adjacency {
     /// Several pages.
     Pages(HubChain),
 }
+
+/// A node, where its home record lies, and that record's header.
+pub type Home = (NodeNumber, Location, Header);
 
 /// What the log means. See the [room](self).
 pub struct State<'r> {
@@ -144,8 +148,8 @@ impl<'r> State<'r> {
         self.index.home(node).is_none() && !self.intents.contains(node) && self.is_bare(node)
     }
 
-    /// The node with this id, and where its home record lies. O(1) expected; one read of a header on media, and
-    /// none for an id that is not there (but for one in four billion).
+    /// The node with this id, and where its home record lies. O(1) expected; one read of a header
+    /// on media, and none for an id that is not there (but for one in four billion).
     ///
     /// # Errors
     /// The storage refused, or the record that would tell is damaged.
@@ -153,7 +157,7 @@ impl<'r> State<'r> {
         &self,
         log: &mut L,
         id: &BlockId,
-    ) -> Result<Option<(NodeNumber, Location, Header)>, LogError<L::Error>> {
+    ) -> Result<Option<Home>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
             let header = log.known_header(candidate.location)?;
             if header.record.id() == Some(id) {

@@ -37,8 +37,8 @@ pub struct Geometry {
     pub write_bytes: u32,
     /// What bytes are after an erase.
     pub erased: Erased,
-    /// Whether a write is durable before the next one begins (flash), or writes since the last sync may survive
-    /// in any subset (files).
+    /// Whether a write is durable before the next one begins (flash), or writes since the last sync
+    /// may survive in any subset (files).
     pub keeps_write_order: bool,
 }
 
@@ -60,7 +60,7 @@ impl Geometry {
         if erase < 512 || erase > 16 << 20 || erase % write != 0 {
             return Err(GeometryError::EraseSize { given: erase });
         }
-        if self.capacity_bytes == 0 || self.capacity_bytes % erase as u64 != 0 {
+        if self.capacity_bytes == 0 || !self.capacity_bytes.is_multiple_of(erase as u64) {
             return Err(GeometryError::Capacity { given: self.capacity_bytes, multiple_of: erase });
         }
         Ok(())
@@ -102,11 +102,13 @@ impl fmt::Display for GeometryError {
             }
             Self::EraseSize { given } => write!(
                 f,
-                "the erase size is {given} bytes; it must be a multiple of the write size, from 512 to 16777216"
+                "the erase size is {given} bytes; it must be a multiple of the write size, \
+                 from 512 to 16777216"
             ),
             Self::Capacity { given, multiple_of } => write!(
                 f,
-                "the capacity is {given} bytes; it must be a multiple of the erase size, {multiple_of}, and not zero"
+                "the capacity is {given} bytes; it must be a multiple of the erase size, \
+                 {multiple_of}, and not zero"
             ),
         }
     }

@@ -16,8 +16,8 @@ pub use ram::{RamError, RamStorage};
 ///
 /// - `read` and `write` stay inside the capacity; `sector` is less than the number of sectors;
 /// - `at` and the length of `write` are multiples of the write size;
-/// - no unit is written twice between two erases of its sector, and only units of a sector whose erase completed
-///   since the storage was opened.
+/// - no unit is written twice between two erases of its sector, and only units of a sector whose
+///   erase completed since the storage was opened.
 ///
 /// What the storage promises to the engine:
 ///
@@ -25,7 +25,8 @@ pub use ram::{RamError, RamStorage};
 /// - a unit whose write was cut by power loss, or that was written since the last `sync`, may afterwards hold
 ///   anything, and may even read differently each time until its sector is erased again;
 /// - other units keep their bytes (what decays all the same, the engine's checksums find);
-/// - on a medium that [keeps write order](Geometry::keeps_write_order), a unit is durable before the next is begun;
+/// - on a medium that [keeps write order](Geometry::keeps_write_order), a unit is durable before
+///   the next is begun;
 /// - after an error of `sync` nothing is known about the writes since the last one that succeeded.
 pub trait Storage {
     /// What went wrong, in the storage's own words.
@@ -37,7 +38,8 @@ pub trait Storage {
     /// Fills `into` with the bytes from `at` on.
     ///
     /// # Errors
-    /// The medium cannot deliver these bytes (an uncorrectable ECC error, for example). Others may still be readable.
+    /// The medium cannot deliver these bytes (an uncorrectable ECC error, for example). Others may
+    /// still be readable.
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Self::Error>;
 
     /// Writes `bytes` from `at` on, where nothing was written since the sector's last erase.

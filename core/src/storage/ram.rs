@@ -5,8 +5,8 @@ use core::fmt;
 
 /// A slice of RAM that behaves like flash: erased by sectors to all ones.
 ///
-/// It survives nothing but a restart of the engine over the same bytes. It checks bounds and alignment, not that a
-/// unit is written once (the simulator does that).
+/// It survives nothing but a restart of the engine over the same bytes. It checks bounds and
+/// alignment, not that a unit is written once (the simulator does that).
 pub struct RamStorage<'b> {
     bytes: &'b mut [u8],
     geometry: Geometry,
@@ -78,7 +78,7 @@ impl Storage for RamStorage<'_> {
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), RamError> {
         let unit = self.geometry.write_bytes as usize;
-        if at % unit as u64 != 0 || bytes.len() % unit != 0 {
+        if !at.is_multiple_of(unit as u64) || !bytes.len().is_multiple_of(unit) {
             return Err(RamError::Access { at, len: bytes.len() });
         }
         self.span(at, bytes.len())?.copy_from_slice(bytes);

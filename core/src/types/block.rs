@@ -19,7 +19,8 @@ pub struct ContextBlock<'a> {
 
 /// A stored block, borrowed from where it lies: mapped media, or the caller's scratch.
 ///
-/// It holds the borrow of the engine (or of the scratch) that it came from, so no write can happen while it lives.
+/// It holds the borrow of the engine (or of the scratch) that it came from, so no write can happen
+/// while it lives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BlockRef<'e> {
     id: BlockId,
@@ -52,8 +53,9 @@ impl<'e> BlockRef<'e> {
 
     /// Where the content came from.
     ///
-    /// A put takes text only. Should media hold other bytes under a valid checksum, the text ends before the first
-    /// of them; [`source_uri_bytes`](Self::source_uri_bytes) has them all. Costs one pass over the bytes.
+    /// A put takes text only. Should media hold other bytes under a valid checksum, the text ends
+    /// before the first of them; [`source_uri_bytes`](Self::source_uri_bytes) has them all. Costs
+    /// one pass over the bytes.
     pub fn source_uri(&self) -> &'e str {
         self.source_uri.utf8_chunks().next().map_or("", |chunk| chunk.valid())
     }

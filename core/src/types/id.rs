@@ -63,14 +63,14 @@ macro_rules! id_128 {
 id_128! {
     /// The name of a block, and of the node that it is: 128 bits that the caller chooses.
     ///
-    /// Random and content-derived ids both work. The store hashes ids with a seed of its own, so ids chosen by an
-    /// adversary cannot slow it down.
+    /// Random and content-derived ids both work. The store hashes ids with a seed of its own, so
+    /// ids chosen by an adversary cannot slow it down.
     BlockId
 }
 
 id_128! {
-    /// The name of one store, chosen at format. It salts every checksum, so that bytes of another store, or of an
-    /// earlier one on the same media, never validate.
+    /// The name of one store, chosen at format. It salts every checksum, so that bytes of another
+    /// store, or of an earlier one on the same media, never validate.
     StoreId
 }
 

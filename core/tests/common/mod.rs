@@ -1,5 +1,8 @@
-//! What the tests of the whole engine share: a plain model of a store, random batches, and the comparison of both.
-#![allow(dead_code, reason = "each test uses its part")]
+//! What the tests of the whole engine share: a plain model of a store, random batches, and the
+//! comparison of both.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+pub mod power;
 
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Expect, GraphEdge, OpenError,
@@ -15,7 +18,9 @@ pub struct Random(u64);
 impl Random {
     pub fn new(seed: u64) -> Self {
         let mut random = Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
-        (0..4).for_each(|_| drop(random.next()));
+        (0..4).for_each(|_| {
+            random.next();
+        });
         random
     }
 

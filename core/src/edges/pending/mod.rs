@@ -33,6 +33,10 @@ use entry::{Entry, Heads, Links, alive};
 pub use check::PendingFault;
 pub use entry::{Half, PendingEdge};
 
+/// A place among the pending changes of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct HalfCursor(Link);
+
 /// No place is left in the pool of pending edges: something must be folded first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -178,14 +182,38 @@ impl<'r> PendingEdges<'r> {
             .map(move |entry| entry.half(direction))
     }
 
+    /// The half behind `after` in what [`halves`](Self::halves) yields, the first if there is none; for who
+    /// cannot hold the iterator between two steps. The changes of the node must be the same as then.
+    /// O(1) expected.
+    pub fn next_half(
+        &self,
+        node: NodeNumber,
+        direction: Direction,
+        after: Option<HalfCursor>,
+    ) -> Option<(HalfCursor, Half)> {
+        let mut at = match after {
+            None => self.head(node, direction),
+            Some(HalfCursor(link)) => self.entries.get(link)?.links(direction).next,
+        };
+        for _ in 0..self.capacity() {
+            let entry = self.entries.get(at)?;
+            if entry.node(direction) == node && entry.is_alive(direction) {
+                return Some((HalfCursor(at), entry.half(direction)));
+            }
+            at = entry.links(direction).next;
+        }
+        None
+    }
+
     /// Whether a change is pending that has this node at either end, even where that end's half is folded.
     /// O(1) expected.
     pub fn mentions(&self, node: NodeNumber) -> bool {
         Direction::BOTH.into_iter().any(|direction| self.of_node(node, direction).next().is_some())
     }
 
-    /// A change that mentions `node` and is still to be folded into the list of another node, for which `counts` says
-    /// that it matters: that list, and the change's key in it. O(changes of the node).
+    /// A change that mentions `node` and is still to be folded into the list of another node, for
+    /// which `counts` says that it matters: that list, and the change's key in it. O(changes of the
+    /// node).
     pub fn unfolded_elsewhere(
         &self,
         node: NodeNumber,

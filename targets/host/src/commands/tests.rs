@@ -1,3 +1,5 @@
+//! The commands over a store in memory: what each says, and how it exits.
+
 use super::*;
 use crate::error::{Class, Failure, Outcome};
 use crate::graph::stand_in::Memory;

@@ -1,3 +1,5 @@
+//! What is found in small sources of each language.
+
 use super::*;
 
 fn extract(file: &str, text: &str) -> Extract {

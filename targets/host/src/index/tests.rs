@@ -1,3 +1,5 @@
+//! Trees that change between two runs, over a store in memory.
+
 use super::*;
 use crate::graph::stand_in::Memory;
 use std::fs;

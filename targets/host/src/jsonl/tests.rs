@@ -1,3 +1,5 @@
+//! Lines that are read, lines that are refused, and lines that come back as they were.
+
 use super::read::LINE_BYTES_MAX;
 use super::*;
 use crate::operation::Operation;

@@ -10,7 +10,8 @@ use std::io::Write;
 const FINDINGS_SHOWN: u64 = 20;
 
 impl Store {
-    /// Counts, sizes, wear and high-water marks; with `capacity` also the limits with which the store is open.
+    /// Counts, sizes, wear and high-water marks; with `capacity` also the limits with which the
+    /// store is open.
     ///
     /// Reads every list of edges, to count them.
     ///

@@ -15,7 +15,6 @@ const ROOMS: &[&str] = &[
     "storage",
     "format",
     "log",
-    "table",
     "index",
     "edges",
     "state",

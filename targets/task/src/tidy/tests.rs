@@ -38,21 +38,21 @@ fn this_repository_is_tidy() {
 fn a_room_that_imports_one_below_it_is_caught() {
     let log = "core/src/log/append.rs";
     caught(log, "use crate::engine::Engine;\n", 2, "log imports engine");
-    caught(log, "use crate::{format::Record, types::{BlockId, EdgeKind}, table::A};\n", 2, "table");
+    caught(log, "use crate::{format::Record, types::{BlockId, EdgeKind}, index::A};\n", 2, "index");
     caught(log, "use crate::{\n    types,\n    query::{A, B},\n};\n", 4, "log imports query");
-    caught(log, "use super::super::table::Reader;\n", 2, "log imports table");
-    caught(log, "use self::super::super::table;\n", 2, "log imports table");
+    caught(log, "use super::super::index::Reader;\n", 2, "log imports index");
+    caught(log, "use self::super::super::index;\n", 2, "log imports index");
     caught(log, "fn f(x: &crate::index::BlockIndex) {}\n", 2, "log imports index");
     caught(log, "type A = Vec<super::super::edges::Pending>;\n", 2, "log imports edges");
     caught(log, "macro_rules! m { () => { $crate::engine::E } }\n", 2, "log imports engine");
-    caught("core/src/log/mod.rs", "use super::table::Reader;\n", 2, "log imports table");
+    caught("core/src/log/mod.rs", "use super::index::Reader;\n", 2, "log imports index");
     caught(
         "core/src/log/mod.rs",
-        "mod a { use super::super::table::R; }\n",
+        "mod a { use super::super::index::R; }\n",
         2,
-        "log imports table",
+        "log imports index",
     );
-    caught("core/src/log/a/b.rs", "use super::super::super::table;\n", 2, "log imports table");
+    caught("core/src/log/a/b.rs", "use super::super::super::index;\n", 2, "log imports index");
     caught("core/src/types/id.rs", "use crate::memory::Arena;\n", 2, "types imports memory");
     caught("core/src/engine/mod.rs", "use crate::sync::SharedEngine;\n", 2, "engine imports sync");
 }
@@ -63,7 +63,7 @@ fn an_import_from_above_from_the_own_room_and_in_tests_is_fine() {
     clean(log, "use crate::format::{self, Record};\nuse crate::{log::Head, types::*};\n");
     clean(
         log,
-        "use super::table;\nuse self::table::A;\npub(crate) fn f() {}\npub(super) fn g() {}\n",
+        "use super::index;\nuse self::index::A;\npub(crate) fn f() {}\npub(super) fn g() {}\n",
     );
     clean(log, "// use crate::engine::E;\nconst A: &str = \"crate::engine::E\";\n");
     clean(log, "#[cfg(test)]\nmod tests {\n    use crate::engine::E;\n}\n");
@@ -75,7 +75,7 @@ fn an_import_from_above_from_the_own_room_and_in_tests_is_fine() {
     clean("core/src/log/tests.rs", "use crate::engine::E;\n");
     clean("core/src/lib.rs", "pub use crate::engine::E;\n");
     clean("core/src/sync.rs", "use super::engine::E;\nuse crate::query::Q;\n");
-    clean("core/src/log/mod.rs", "mod a { use super::table::R; }\n");
+    clean("core/src/log/mod.rs", "mod a { use super::index::R; }\n");
 }
 
 #[test]

@@ -1,0 +1,431 @@
+//! Power cuts at every step of a run that goes on: what a cut would have left behind is set aside, booted and compared.
+//!
+//! [`Tapped`] is a storage that sets aside a clone of the device, cut in the middle of the step, for each step that is
+//! done to it. So one run of the engine, whose RAM is as it would be in the field, shows all its cut points, and so does
+//! each recovery for the cuts of the next one.
+//!
+//! What is set aside is booted by a [`Bench`], with a fresh region full of rubbish, once for each way in which the step
+//! may tear: what the store shows then must be one of the states that are allowed. A failure prints the scenario and
+//! the device, which between them replay it.
+
+use super::{Mix, Model, Op, Random, all_ids, check, read_all, verify};
+use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::{
+    Capacity, Config, Durability, FormatOptions, StorageEngine, StoreId, WriteError, format,
+};
+use kausaldb_sim::{Aftermath, SimError, SimNor, Survivors, TornErase, TornWrite};
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+use std::rc::Rc;
+
+/// How much larger everything is when the environment says `KAUSAL_SWEEP=full`.
+pub fn sweep(ordinary: u64, full: u64) -> u64 {
+    let asked = std::env::var("KAUSAL_SWEEP").is_ok_and(|sweep| sweep == "full");
+    if asked { full } else { ordinary }
+}
+
+/// A device, a store on it, and what is written to it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    pub seed: u64,
+    pub segments: u32,
+    pub segment_bytes: u32,
+    pub erase_bytes: u32,
+    pub write_bytes: u32,
+    pub erased: Erased,
+    pub keeps_write_order: bool,
+    pub durability: Durability,
+    pub mix: Mix,
+    pub batches: u32,
+}
+
+/// A small ring that turns often, with lists that page.
+pub const SMALL: Scenario = Scenario {
+    seed: 1,
+    segments: 12,
+    segment_bytes: 1024,
+    erase_bytes: 1024,
+    write_bytes: 16,
+    erased: Erased::Ones,
+    keeps_write_order: true,
+    durability: Durability::EveryBatch,
+    mix: Mix { ids: 14, operations: 6, content_max: 70, puts: 40, links: 38, hubs: true },
+    batches: 150,
+};
+
+/// A file: any subset of what is unsynced survives, and an erase does nothing.
+pub const FILE: Scenario = Scenario {
+    seed: 1,
+    segments: 10,
+    segment_bytes: 4096,
+    erase_bytes: 4096,
+    write_bytes: 1,
+    erased: Erased::Unknown,
+    keeps_write_order: false,
+    mix: Mix { ids: 14, operations: 6, content_max: 400, puts: 45, links: 33, hubs: true },
+    ..SMALL
+};
+
+impl Scenario {
+    pub fn geometry(&self) -> Geometry {
+        Geometry {
+            capacity_bytes: u64::from(self.segments) * u64::from(self.segment_bytes),
+            erase_bytes: self.erase_bytes,
+            write_bytes: self.write_bytes,
+            erased: self.erased,
+            keeps_write_order: self.keeps_write_order,
+        }
+    }
+
+    pub fn capacity(&self) -> Capacity {
+        Capacity {
+            nodes: 32,
+            pending_edges: 16,
+            hub_pages: 16,
+            segments: self.segments,
+            segment_bytes: self.segment_bytes,
+            buffer_bytes: self.write_bytes.max(128),
+            ..Capacity::SMALL
+        }
+    }
+
+    pub fn config(&self) -> Config {
+        Config { durability: self.durability, ..Config::default() }
+    }
+
+    /// A device with an empty store.
+    pub fn device(&self) -> SimNor {
+        let mut device = SimNor::new(self.geometry(), self.seed).expect("geometry");
+        let store = StoreId::from_u128(7);
+        format(&mut device, &FormatOptions { store, segment_bytes: self.segment_bytes })
+            .expect("format");
+        device.reopen();
+        device
+    }
+}
+
+/// Says on what device the test failed, if it does.
+pub struct Replay(pub String);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("replay: {}", self.0);
+        }
+    }
+}
+
+/// Devices that were cut, from a storage to whoever looks at them.
+type Tape = Rc<RefCell<Vec<SimNor>>>;
+
+/// A device of which the cut points are set aside.
+pub struct Tapped {
+    pub nor: SimNor,
+    /// One step in so many is set aside; none if it is 0.
+    pub one_in: u64,
+    random: Random,
+    cuts: Tape,
+}
+
+impl Tapped {
+    pub fn new(nor: SimNor, one_in: u64) -> (Self, Tape) {
+        let random = Random::new(nor.steps() + 1);
+        let cuts = Tape::default();
+        (Self { nor, one_in, random, cuts: cuts.clone() }, cuts)
+    }
+
+    fn set_aside(&mut self, steps: u64, again: impl Fn(&mut SimNor) -> Result<(), SimError>) {
+        for step in 0..steps {
+            if self.one_in > 0 && self.random.one_in(self.one_in) {
+                let mut cut = self.nor.clone();
+                cut.cut_at(step);
+                assert_eq!(again(&mut cut), Err(SimError::PowerCut));
+                self.cuts.borrow_mut().push(cut);
+            }
+        }
+    }
+}
+
+impl Storage for Tapped {
+    type Error = SimError;
+
+    fn geometry(&self) -> Geometry {
+        self.nor.geometry()
+    }
+
+    fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
+        self.nor.read(at, into)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
+        let units = bytes.len() as u64 / u64::from(self.geometry().write_bytes);
+        // A file tears in pieces, whichever byte it is cut at: one byte stands for all.
+        if self.geometry().keeps_write_order {
+            self.set_aside(units, |nor| nor.write(at, bytes));
+        } else {
+            let part = self.random.below(units.max(1));
+            for written in [part, units] {
+                self.set_aside(1, |nor| {
+                    nor.cut_at(written);
+                    nor.write(at, bytes)?;
+                    nor.sync()
+                });
+            }
+        }
+        self.nor.write(at, bytes)
+    }
+
+    fn erase(&mut self, sector: u32) -> Result<(), SimError> {
+        self.set_aside(1, |nor| nor.erase(sector));
+        self.nor.erase(sector)
+    }
+
+    fn sync(&mut self) -> Result<(), SimError> {
+        self.set_aside(1, |nor| nor.sync());
+        self.nor.sync()
+    }
+}
+
+/// Every way in which the step can tear at which this device was cut.
+pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
+    let all = Aftermath::default();
+    if !cut.geometry().keeps_write_order {
+        let unsynced = cut.unsynced();
+        let survivors = if unsynced <= 5 {
+            (0..1 << unsynced).map(Survivors::Mask).collect()
+        } else {
+            let mut some = vec![Survivors::All, Survivors::None];
+            some.extend((0..10).map(|_| Survivors::Seeded));
+            some
+        };
+        return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
+    }
+    // What was not under way has no meaning; which of the two it was, the device does not say. (The lists are as long
+    // as one another but for one, so that little is done twice.)
+    let writes = [
+        TornWrite::Old,
+        TornWrite::New,
+        TornWrite::Mixed,
+        TornWrite::Random,
+        TornWrite::Unstable,
+        TornWrite::Unstable,
+    ];
+    let erases = [
+        TornErase::Old,
+        TornErase::Ones,
+        TornErase::Zeros,
+        TornErase::Mixed,
+        TornErase::Random,
+        TornErase::Unstable,
+    ];
+    writes.into_iter().zip(erases).map(|(write, erase)| Aftermath { write, erase, ..all }).collect()
+}
+
+/// Whether no cut left anything unstable, which reads differently to each, so that two openings may
+/// disagree on what was in flight. (The device names every aftermath.)
+fn is_stable(device: &SimNor) -> bool {
+    !device.to_string().contains("Unstable")
+}
+
+/// A device that was booted and shows one of the states that were allowed.
+pub struct Booted {
+    pub device: SimNor,
+    /// Which of the states.
+    pub state: usize,
+    /// Cut points of the opening.
+    pub cuts: Vec<SimNor>,
+}
+
+/// Boots devices, compares, and counts.
+pub struct Bench {
+    pub scenario: Scenario,
+    region: Vec<MaybeUninit<u8>>,
+    pub cuts: u64,
+    pub boots: u64,
+}
+
+impl Bench {
+    pub fn new(scenario: Scenario) -> Self {
+        let region = vec![MaybeUninit::new(0xA5); scenario.capacity().region_bytes()];
+        Self { scenario, region, cuts: 0, boots: 0 }
+    }
+
+    /// Opens the device, compares it with the states that are allowed, the newest first.
+    pub fn boot(&mut self, device: SimNor, allowed: &[Model], one_in: u64) -> Booted {
+        self.boots += 1;
+        let replay = Replay(format!("{device} in {:?}", self.scenario));
+        self.region.fill(MaybeUninit::new(0xA5));
+        let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
+        let (storage, tape) = Tapped::new(device, one_in);
+        let opened = StorageEngine::open(storage, &mut self.region, capacity, config);
+        let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+        let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
+        assert_eq!(engine.stats().damaged, 0, "no power cut is damage");
+        let device = engine.storage().nor.clone();
+        let cuts = tape.take();
+        let violations = device.violations();
+        assert!(violations.is_empty(), "{violations:?}");
+        Booted { device, state, cuts }
+    }
+
+    /// What `open_read_only` shows, which writes nothing.
+    pub fn peek(&mut self, device: &SimNor, allowed: &[Model]) -> usize {
+        self.boots += 1;
+        let replay = Replay(format!("read only: {device} in {:?}", self.scenario));
+        let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
+        let opened =
+            StorageEngine::open_read_only(device.clone(), &mut self.region, capacity, config);
+        let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+        let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
+        assert_eq!(engine.stats().damaged, 0, "no power cut is damage");
+        assert_eq!(engine.storage().image(), device.image(), "reading wrote");
+        state
+    }
+
+    /// Goes on writing on a device that was booted, and boots it again, closed or not.
+    pub fn go_on(&mut self, device: SimNor, model: &Model, batches: u32) {
+        self.boots += 1;
+        let replay = Replay(format!("going on: {device} in {:?}", self.scenario));
+        let mut random = Random::new(device.steps());
+        let mut device = device;
+        let mut model = model.clone();
+        device.reopen();
+        let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
+        let mut engine = StorageEngine::open(device, &mut self.region, capacity, config)
+            .unwrap_or_else(|error| panic!("does not open again: {error}"));
+        let mut version = 1 << 40;
+        for _ in 0..batches {
+            let ops = self.scenario.mix.batch(&mut random, &mut version);
+            if write(&mut engine, &mut model, &ops) {
+                check(&mut engine, &model, &self.scenario.mix, "after another batch");
+            }
+        }
+        verify(&mut engine, "after more batches");
+        let device = if random.one_in(2) {
+            engine.sync().expect("sync");
+            engine.storage().clone()
+        } else {
+            let (device, closed) = engine.close();
+            closed.expect("close");
+            device
+        };
+        let mut device = device;
+        device.reopen();
+        let violations = device.violations();
+        assert!(violations.is_empty(), "{violations:?}");
+        self.boot(device, &[model], 0);
+        drop(replay);
+    }
+
+    /// Boots a device that was cut, in every way, and goes on after some. Returns the boots, in the order of
+    /// [`aftermaths`].
+    pub fn try_all(&mut self, cut: &SimNor, allowed: &[Model], one_in: u64) -> Vec<Booted> {
+        self.cuts += 1;
+        let mut booted = Vec::new();
+        let mut random = Random::new(cut.steps());
+        for aftermath in aftermaths(cut) {
+            let mut device = cut.clone();
+            device.power_on_with(aftermath);
+            let seen = random.one_in(4).then(|| device.clone());
+            let boot = self.boot(device, allowed, one_in);
+            if let Some(seen) = seen.filter(is_stable) {
+                let shown = self.peek(&seen, allowed);
+                assert!(
+                    allowed[shown] == allowed[boot.state],
+                    "{seen}: a reader sees another state"
+                );
+            }
+            if random.one_in(6) {
+                self.go_on(boot.device.clone(), &allowed[boot.state], 4);
+            }
+            booted.push(boot);
+        }
+        booted
+    }
+}
+
+/// Which of the states the engine shows; the newest, if several look alike.
+fn state_of<S: Storage>(
+    engine: &mut StorageEngine<'_, S>,
+    allowed: &[Model],
+    mix: &Mix,
+    what: &str,
+) -> usize {
+    let shown = read_all(engine, &all_ids(mix));
+    let state = allowed.iter().rposition(|state| *state == shown);
+    let Some(state) = state else {
+        for allowed in allowed {
+            eprintln!("not this state: {}", difference(&shown, allowed));
+        }
+        panic!("the store shows what never was: {what}");
+    };
+    verify(engine, what);
+    state
+}
+
+fn difference(shown: &Model, wanted: &Model) -> String {
+    let ids = shown.blocks.keys().chain(wanted.blocks.keys());
+    let block = ids.copied().find(|id| shown.blocks.get(id) != wanted.blocks.get(id));
+    let block = block.map(|id| (id, shown.blocks.get(&id), wanted.blocks.get(&id)));
+    let missing: Vec<_> = wanted.edges.difference(&shown.edges).take(2).collect();
+    let extra: Vec<_> = shown.edges.difference(&wanted.edges).take(2).collect();
+    format!("block (shown, wanted) {block:?}; edges missing {missing:?}, extra {extra:?}")
+}
+
+/// Writes a batch to both; false if it was refused.
+pub fn write<S: Storage>(engine: &mut StorageEngine<'_, S>, model: &mut Model, ops: &[Op]) -> bool {
+    let operations: Vec<_> = ops.iter().map(Op::borrow).collect();
+    let mut next = model.clone();
+    let expected = next.apply(ops);
+    match engine.write(&operations) {
+        Ok(_) => {
+            assert!(expected, "an expectation was not checked");
+            *model = next;
+            true
+        }
+        Err(WriteError::Conflict { .. }) => {
+            assert!(!expected, "a conflict that is none");
+            false
+        }
+        Err(
+            WriteError::Full { .. }
+            | WriteError::BatchTooLarge { .. }
+            | WriteError::NodesFull { .. }
+            | WriteError::HubPagesFull { .. },
+        ) => false,
+        Err(error) => panic!("{error}: {ops:?}"),
+    }
+}
+
+/// Runs the scenario once. After each batch `then` gets the cut points of it, and the states allowed at each: all since
+/// the last sync, the one that holds the batch in flight last.
+pub fn run(scenario: Scenario, one_in: u64, mut then: impl FnMut(&SimNor, &[Model])) {
+    let replay = Replay(format!("the run itself: {scenario:?}"));
+    let mut random = Random::new(scenario.seed);
+    let mut region = super::region(&scenario.capacity());
+    let (storage, tape) = Tapped::new(scenario.device(), one_in);
+    let mut engine =
+        StorageEngine::open(storage, &mut region, scenario.capacity(), scenario.config())
+            .expect("open");
+    let (mut version, mut states) = (0, vec![Model::default()]);
+    let mut look = |states: &[Model]| tape.take().iter().for_each(|cut| then(cut, states));
+    look(&states);
+    for _ in 0..scenario.batches {
+        let ops = scenario.mix.batch(&mut random, &mut version);
+        let mut model = states.last().cloned().unwrap_or_default();
+        write(&mut engine, &mut model, &ops);
+        states.push(model);
+        look(&states);
+        if scenario.durability == Durability::OnSync {
+            if !random.one_in(6) {
+                continue;
+            }
+            engine.sync().expect("sync");
+            look(&states);
+        }
+        states.drain(..states.len() - 1);
+    }
+    let turned = engine.stats().traffic.segments_opened;
+    assert!(turned > scenario.segments.into(), "the ring did not turn: {turned} segments opened");
+    drop(replay);
+}
