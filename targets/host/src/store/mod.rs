@@ -7,10 +7,12 @@
 //!
 //! Memory beyond the region and the map does not depend on how much is stored.
 
+mod create;
 mod explain;
 mod health;
 mod shape;
 
+pub(crate) use create::create;
 pub(crate) use shape::Shape;
 
 use crate::args::Sizes;
@@ -20,10 +22,10 @@ use crate::graph::{Graph, GraphMut, Visit};
 use crate::operation::Operation;
 use kausaldb::state::Limit;
 use kausaldb::{
-    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, FormatOptions, GraphEdge,
-    OpenError, Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
+    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, GraphEdge, OpenError,
+    Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
-use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, PositionedFile};
+use kausaldb_file::{Access, FileError, MappedFile, OpenedFile};
 use self_cell::{MutBorrow, self_cell};
 use std::cell::{Cell, OnceCell};
 use std::mem::MaybeUninit;
@@ -59,23 +61,6 @@ pub(crate) struct Store {
 struct Damage {
     first: OnceCell<String>,
     records: Cell<u64>,
-}
-
-/// Makes an empty store; the file must not exist.
-///
-/// # Errors
-/// The sizes do not work, or the file cannot be made.
-pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
-    let mut file = PositionedFile::create(path, shape.geometry)
-        .map_err(|error| explain::file(path, &error))?;
-    let options = FormatOptions { store: new_store_id(), segment_bytes: shape.segment_bytes };
-    let formatted = kausaldb::format(&mut file, &options);
-    file.close();
-    formatted.map_err(|error| {
-        // What could not be formatted would be in the way of the next attempt.
-        let _ = std::fs::remove_file(path);
-        explain::format(path, &error)
-    })
 }
 
 /// An id that no other store has: from the operating system's randomness, by way of the standard library's
