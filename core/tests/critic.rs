@@ -1,0 +1,168 @@
+//! What must hold where a store is short of something, hurt, or asked for what nobody asks: one test for each fault
+//! that was once there.
+
+mod common;
+
+use common::{Mix, Model, Random, all_ids, check, open, read_all, verify};
+use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::{
+    BlockId, Capacity, Config, ContextBlock, EdgeKind, FormatOptions, GraphEdge, Operation,
+    StorageEngine, StoreId, WriteError, format,
+};
+use kausaldb_sim::{SimError, SimNor};
+
+const fn geometry(segments: u64, segment_bytes: u32, write_bytes: u32) -> Geometry {
+    Geometry {
+        capacity_bytes: segments * segment_bytes as u64,
+        erase_bytes: segment_bytes,
+        write_bytes,
+        erased: Erased::Ones,
+        keeps_write_order: true,
+    }
+}
+
+fn store<S: Storage>(
+    mut storage: S,
+    segment_bytes: u32,
+    capacity: Capacity,
+) -> StorageEngine<'static, S> {
+    let options = FormatOptions { store: StoreId::from_u128(7), segment_bytes };
+    if format(&mut storage, &options).is_err() {
+        panic!("format");
+    }
+    match open(storage, capacity, Config::default()) {
+        Ok(engine) => engine,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn nor(segments: u64, segment_bytes: u32, write_bytes: u32) -> SimNor {
+    SimNor::new(geometry(segments, segment_bytes, write_bytes), 1).expect("geometry")
+}
+
+fn id(n: u128) -> BlockId {
+    BlockId::from_u128(n + 1)
+}
+
+fn block(id: BlockId, version: u64, content: &[u8]) -> ContextBlock<'_> {
+    ContextBlock { id, version, source_uri: "", metadata: &[], content }
+}
+
+fn edge(source: u128, target: u128) -> GraphEdge {
+    GraphEdge { source: id(source), kind: EdgeKind(1), target: id(target) }
+}
+
+/// What a [`Remote`] is told: the engine owns its storage, so that it is told from outside.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    /// The n-th write or sync from now on is refused, and all behind it.
+    writes: Option<u32>,
+    /// The n-th read from now on is refused, and all behind it.
+    reads: Option<u32>,
+    /// The n-th read from now on is refused, and it alone.
+    read_once: Option<u32>,
+    /// This byte is read as another one.
+    hurt: Option<u8>,
+    /// Writes that were asked for.
+    written: u32,
+}
+
+thread_local! {
+    static TOLD: std::cell::Cell<Told> = std::cell::Cell::new(Told::default());
+}
+
+/// A storage that refuses what it is told to, without any loss of power.
+struct Remote(SimNor);
+
+impl Remote {
+    fn tell(told: Told) {
+        TOLD.set(Told { written: TOLD.get().written, ..told });
+    }
+
+    fn refuses(of: impl Fn(&mut Told) -> &mut Option<u32>) -> Result<(), SimError> {
+        let mut told = TOLD.get();
+        let left = of(&mut told);
+        let refused = *left == Some(0);
+        *left = left.map(|left| left.saturating_sub(1));
+        TOLD.set(told);
+        if refused { Err(SimError::PowerCut) } else { Ok(()) }
+    }
+}
+
+impl Storage for Remote {
+    type Error = SimError;
+
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+
+    fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
+        Self::refuses(|told| &mut told.reads)?;
+        let mut told = TOLD.get();
+        let once = told.read_once == Some(0);
+        told.read_once = told.read_once.and_then(|left| left.checked_sub(1));
+        TOLD.set(told);
+        if once {
+            return Err(SimError::PowerCut);
+        }
+        self.0.read(at, into)?;
+        if let Some(hurt) = TOLD.get().hurt {
+            into.iter_mut().filter(|byte| **byte == hurt).for_each(|byte| *byte ^= 0x55);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
+        TOLD.set(Told { written: TOLD.get().written + 1, ..TOLD.get() });
+        Self::refuses(|told| &mut told.writes)?;
+        self.0.write(at, bytes)
+    }
+
+    fn erase(&mut self, sector: u32) -> Result<(), SimError> {
+        Self::refuses(|told| &mut told.writes)?;
+        self.0.erase(sector)
+    }
+
+    fn sync(&mut self) -> Result<(), SimError> {
+        Self::refuses(|told| &mut told.writes)?;
+        self.0.sync()
+    }
+}
+
+#[test]
+fn a_node_that_nothing_mentions_is_nobodys() {
+    // Bug: numbers leak. Cause: the other end of a dead edge is not looked at.
+    for seed in 0..60 {
+        let mix = Mix {
+            ids: 24,
+            links: 60,
+            puts: 8,
+            hubs: seed % 2 == 0,
+            operations: 8,
+            content_max: 10,
+        };
+        let capacity =
+            Capacity { nodes: 64, pending_edges: 24, hub_pages: 32, intents: 4, ..Capacity::SMALL };
+        let mut engine = store(nor(24, 1024, 4), 1024, capacity);
+        let (mut model, mut random, mut version) = (Model::default(), Random::new(seed), 0);
+        for turn in 0..400 {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            if engine.write(&operations).is_ok() {
+                model.apply(&ops);
+            }
+            if turn % 40 == 39 {
+                // Pages that are empty go when they are moved.
+                (0..3).for_each(|_| {
+                    engine.compact(u64::MAX).expect("compact");
+                });
+                check(&mut engine, &model, &mix, "compacted");
+                assert_eq!(
+                    engine.stats().nodes.used as usize,
+                    model.nodes(),
+                    "seed {seed}, turn {turn}"
+                );
+            }
+        }
+    }
+}
