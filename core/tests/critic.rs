@@ -130,6 +130,34 @@ impl Storage for Remote {
 }
 
 #[test]
+fn a_batch_costs_only_the_record_that_is_damaged() {
+    for hurt in 0..4u8 {
+        let mut engine = store(nor(16, 4096, 4), 4096, Capacity::SMALL);
+        let contents = [[0x31; 20], [0x32; 20], [0x33; 20]];
+        let batch: Vec<_> =
+            (0..3).map(|n| Operation::put(block(id(n as u128), 1, &contents[n]))).collect();
+        engine.write(&batch).expect("batch");
+        for n in 10..15 {
+            engine.put(&block(id(n), 1, b"later")).expect("put");
+        }
+        let (mut storage, closed) = engine.close();
+        closed.expect("close");
+        storage.reopen();
+        let image = storage.image_mut();
+        let body = |byte: u8| image.windows(20).position(|w| w == [byte; 20]).expect("body");
+        // The header before the body of one of the three, or the end of the batch behind the last of them.
+        let at = if hurt < 3 { body(0x31 + hurt) - 10 } else { body(0x33) + 20 + 4 };
+        image[at] ^= 0x5A;
+        image[at + 1] ^= 0xA5;
+        let mut engine = open(storage, Capacity::SMALL, Config::default()).expect("open");
+        let there: Vec<_> = (0..3).map(|n| engine.contains(&id(n)).expect("contains")).collect();
+        let mut expected = vec![true; 3];
+        expected.iter_mut().skip(hurt.into()).take(1).for_each(|there| *there = false);
+        assert_eq!(there, expected, "record {hurt} of the batch is damaged");
+    }
+}
+
+#[test]
 fn a_node_that_nothing_mentions_is_nobodys() {
     // Bug: numbers leak. Cause: the other end of a dead edge is not looked at.
     for seed in 0..60 {
