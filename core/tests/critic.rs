@@ -130,6 +130,21 @@ impl Storage for Remote {
 }
 
 #[test]
+fn an_id_that_comes_and_goes_within_a_batch_takes_one_number() {
+    // Bug: NodesFull. Cause: a batch lists only the first number that an id freed.
+    let capacity = Capacity { nodes: 2, batch_operations: 16, ..Capacity::SMALL };
+    let mut engine = store(nor(16, 4096, 4), 4096, capacity);
+    let mut batch = Vec::new();
+    for turn in 0..8 {
+        batch.push(Operation::put(block(id(1), turn, b"x")));
+        batch.push(Operation::Delete(id(1)));
+    }
+    batch.pop();
+    engine.write(&batch).expect("one node at a time");
+    assert_eq!(engine.version(&id(1)).expect("version"), Some(7));
+}
+
+#[test]
 fn a_batch_costs_only_the_record_that_is_damaged() {
     for hurt in 0..4u8 {
         let mut engine = store(nor(16, 4096, 4), 4096, Capacity::SMALL);
