@@ -71,10 +71,32 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         operations: &[Operation<'_>],
     ) -> Result<Sequence, WriteError<S::Error>> {
+        let newest = self.store.log.number_max();
+        let written = self.write_batch(operations);
+        self.forget_checks(newest);
+        written
+    }
+
+    /// Forgets what is known of the checksums in slots whose segments came after `newest`.
+    pub(super) fn forget_checks(&mut self, newest: u32) {
+        if self.store.log.number_max() == newest {
+            return;
+        }
+        for (slot, known) in self.store.log.ring.slots().iter().zip(self.verified.iter()) {
+            if slot.number() > newest {
+                known.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        operations: &[Operation<'_>],
+    ) -> Result<Sequence, WriteError<S::Error>> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
