@@ -243,7 +243,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
         }
-        self.damaged = replay.damaged;
+        self.damaged = replay.damaged + newest.unreadable;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
