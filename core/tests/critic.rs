@@ -145,6 +145,23 @@ fn an_id_that_comes_and_goes_within_a_batch_takes_one_number() {
 }
 
 #[test]
+fn nothing_is_written_between_a_failed_write_and_the_recovery() {
+    // Bug: verify writes what lies in the buffer. Cause: Log::read flushes.
+    Remote::tell(Told::default());
+    let mut engine = store(Remote(nor(16, 4096, 4)), 4096, Capacity::SMALL);
+    engine.put(&block(id(1), 1, b"here")).expect("put");
+    Remote::tell(Told { writes: Some(0), ..Told::default() });
+    engine.put(&block(id(2), 1, b"x")).expect_err("refused");
+    Remote::tell(Told::default());
+    let written = TOLD.get().written;
+    let mut findings = Vec::new();
+    engine.verify(|finding| findings.push(finding)).expect("verify");
+    let _ = engine.count_edges();
+    assert_eq!(TOLD.get().written, written, "verify writes");
+    assert!(findings.is_empty(), "{findings:?}");
+}
+
+#[test]
 fn a_full_store_takes_updates_and_deletes_whatever_is_pending() {
     // Bug: Full for ever. Cause: folding makes more live bytes of an edge than its change took.
     let capacity = Capacity { nodes: 4000, pending_edges: 800, segments: 64, ..Capacity::SMALL };

@@ -118,16 +118,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
         if let Err(error) = self.write_records(operations, !single) {
             // What was written of the batch is void only once a recovery says so.
-            self.mode = Mode::Failed;
+            self.give_up();
             return Err(error);
         }
         Ok(self.sequence)
     }
 
+    fn give_up(&mut self) {
+        self.mode = Mode::Failed;
+        self.store.log.abandon();
+    }
+
     /// Remembers that nothing is known of the media's end any more, if that is what the error means.
     pub(super) fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
         if matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. })) {
-            self.mode = Mode::Failed;
+            self.give_up();
         }
         error
     }
