@@ -10,6 +10,7 @@ use crate::log::{Log, LogError, ReadLog};
 use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
+use core::sync::atomic::Ordering;
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
@@ -110,7 +111,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if needs.records == 0 {
             return Ok(self.sequence);
         }
-        self.check_needs(&needs)?;
+        let needs = match self.check_needs(&needs) {
+            // What is pending is charged more than it takes when it is folded.
+            Err(WriteError::Full { .. }) if self.free_places()? => {
+                let needs = self.survey_batch(operations)?;
+                self.check_needs(&needs)?;
+                needs
+            }
+            checked => checked.map(|()| needs)?,
+        };
+        if needs.records == 0 {
+            return Ok(self.sequence);
+        }
         self.store.log.next_node = self.store.state.index.high_water();
         self.make_room(&needs).map_err(|error| self.fail(error))?;
         // Making room may have freed the number of an edge's end, which is then named anew: a batch
@@ -146,7 +158,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Ok(()),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         let synced = self.store.log.sync(&mut self.store.storage);
         synced.map_err(|error| self.fail(WriteError::Log(error)))
@@ -165,7 +177,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Ok(()),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         let Store { storage, log, .. } = &mut self.store;
         log.sync(storage)?;
