@@ -130,6 +130,27 @@ impl Storage for Remote {
 }
 
 #[test]
+fn the_smallest_segments_of_every_write_size_take_a_block() {
+    // Bug: panics in debug builds. Cause: check_sizes takes 64 bytes off what may be fewer.
+    for write_bytes in [1, 2, 4, 8, 16, 32, 64, 128, 256] {
+        let segment_bytes = 512.max(16 * write_bytes);
+        let capacity = Capacity { buffer_bytes: 256, ..Capacity::SMALL };
+        let mut engine = store(nor(16, segment_bytes, write_bytes), segment_bytes, capacity);
+        for turn in 0..200u64 {
+            engine.put(&block(id(1), turn, &[])).unwrap_or_else(|e| panic!("{write_bytes}: {e}"));
+        }
+        let long = vec![1; segment_bytes as usize];
+        for len in 0..segment_bytes as usize {
+            match engine.put(&block(id(2), 0, &long[..len])) {
+                Ok(_) | Err(WriteError::BlockTooLarge { .. }) => {}
+                Err(error) => panic!("write size {write_bytes}, {len} bytes: {error}"),
+            }
+        }
+        verify(&mut engine, "smallest");
+    }
+}
+
+#[test]
 fn an_id_that_comes_and_goes_within_a_batch_takes_one_number() {
     // Bug: NodesFull. Cause: a batch lists only the first number that an id freed.
     let capacity = Capacity { nodes: 2, batch_operations: 16, ..Capacity::SMALL };
@@ -280,6 +301,42 @@ fn a_batch_costs_only_the_record_that_is_damaged() {
 }
 
 #[test]
+#[ignore = "a list that cannot be read cannot be folded yet"]
+fn a_damaged_list_at_the_tail_does_not_end_all_writing() {
+    // Bug: Corrupt for ever. Cause: a list that cannot be read cannot be folded, so that the tail stands still.
+    let capacity = Capacity { nodes: 200, pending_edges: 4, ..Capacity::SMALL };
+    let mut engine = store(nor(12, 1024, 4), 1024, capacity);
+    for n in 0x61..0x71 {
+        engine.link(&edge(0, n)).expect("link");
+    }
+    engine.compact(u64::MAX).expect("compact");
+    let (mut storage, closed) = engine.close();
+    closed.expect("close");
+    storage.reopen();
+    // Entries of the list: kind 1, numbers that ascend.
+    let image = storage.image_mut();
+    let entry = [1, 0, 2, 0, 0, 0, 1, 0, 3, 0, 0, 0];
+    let mut hurt = 0;
+    for at in 0..image.len() - entry.len() {
+        if image[at..].starts_with(&entry) {
+            image[at + 2] ^= 0x40;
+            image[at + 8] ^= 0x41;
+            hurt += 1;
+        }
+    }
+    assert!(hurt > 0);
+    let mut engine = open(storage, capacity, Config::default()).expect("open");
+    for turn in 0..500u64 {
+        let put = engine.put(&block(id(500), turn, &[1; 100]));
+        if let Err(error) = put {
+            println!("{turn}: {error}");
+            engine.recover().expect("recover");
+            engine.put(&block(id(500), turn, &[1; 100])).unwrap_or_else(|e| panic!("{turn}: {e}"));
+        }
+    }
+}
+
+#[test]
 fn a_node_that_nothing_mentions_is_nobodys() {
     // Bug: numbers leak. Cause: the other end of a dead edge is not looked at.
     for seed in 0..60 {
@@ -318,6 +375,112 @@ fn a_node_that_nothing_mentions_is_nobodys() {
 }
 
 #[test]
+fn an_error_of_the_storage_loses_nothing_that_was_acknowledged() {
+    for seed in 0..300u64 {
+        Remote::tell(Told::default());
+        let mix = Mix { ids: 14, operations: 6, content_max: 70, puts: 40, links: 38, hubs: true };
+        let capacity = Capacity { nodes: 40, pending_edges: 16, hub_pages: 16, ..Capacity::SMALL };
+        let mut engine = store(Remote(nor(12, 1024, 16)), 1024, capacity);
+        let (mut model, mut random, mut version) = (Model::default(), Random::new(seed), 0);
+        let ids = all_ids(&mix);
+        for turn in 0..120 {
+            let what = format!("seed {seed}, turn {turn}");
+            if random.one_in(6) {
+                let n = Some(random.below(12) as u32);
+                let reads = random.one_in(3);
+                Remote::tell(Told {
+                    writes: n.filter(|_| !reads),
+                    reads: n.filter(|_| reads),
+                    ..Told::default()
+                });
+            }
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            let mut next = model.clone();
+            next.apply(&ops);
+            let wrote = engine.write(&operations);
+            let mut tries = 0;
+            match wrote {
+                Ok(_) => model = next.clone(),
+                Err(WriteError::Log(_) | WriteError::NeedsRecovery) => {
+                    while let Err(error) = engine.recover() {
+                        tries += 1;
+                        if tries > 3 {
+                            Remote::tell(Told::default());
+                        }
+                        assert!(tries < 6, "{what}: {error}");
+                    }
+                    Remote::tell(Told::default());
+                    let shown = read_all(&mut engine, &ids);
+                    if shown == next {
+                        model = next.clone();
+                    }
+                    assert!(shown == model, "{what}: neither before nor after");
+                }
+                Err(_) => {}
+            }
+            Remote::tell(Told::default());
+            if random.one_in(10) {
+                check(&mut engine, &model, &mix, &what);
+                verify(&mut engine, &what);
+            }
+        }
+        assert!(
+            engine.storage().0.violations().is_empty(),
+            "{:?}",
+            engine.storage().0.violations()
+        );
+    }
+}
+
+#[test]
+fn every_field_of_a_capacity_may_be_nothing_or_one() {
+    for field in 0..9 {
+        for value in [0, 1, 2, 3] {
+            let mut capacity = Capacity { nodes: 20, ..Capacity::SMALL };
+            match field {
+                0 => capacity.nodes = value,
+                1 => capacity.pending_edges = value,
+                2 => capacity.hub_pages = value,
+                3 => capacity.intents = value,
+                4 => capacity.segments = value,
+                5 => capacity.block_bytes = value,
+                6 => capacity.batch_operations = value,
+                7 => capacity.batch_bytes = value,
+                _ => capacity.buffer_bytes = value,
+            }
+            let what = format!("field {field}, {value}");
+            let mut storage = nor(16, 1024, 1);
+            let options = FormatOptions { store: StoreId::from_u128(7), segment_bytes: 1024 };
+            format(&mut storage, &options).expect("format");
+            let Ok(mut engine) = open(storage, capacity, Config::default()) else { continue };
+            let mix =
+                Mix { ids: 10, operations: 4, content_max: 20, puts: 30, links: 40, hubs: true };
+            let (mut model, mut random, mut version) = (Model::default(), Random::new(1), 0);
+            for turn in 0..600 {
+                let ops = mix.batch(&mut random, &mut version);
+                let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+                match engine.write(&operations) {
+                    Ok(_) => {
+                        model.apply(&ops);
+                    }
+                    Err(WriteError::Log(error)) => panic!("{what}, turn {turn}: {error}"),
+                    Err(_) => {}
+                }
+                if turn % 100 == 99 {
+                    let (mut storage, _) = engine.close();
+                    storage.reopen();
+                    engine = open(storage, capacity, Config::default())
+                        .unwrap_or_else(|e| panic!("{what}: {e}"));
+                    check(&mut engine, &model, &mix, &what);
+                }
+            }
+            verify(&mut engine, &what);
+        }
+    }
+}
+
+#[test]
 fn one_read_that_fails_during_opening_loses_nothing() {
     // Bug: the store opens as it was before. Cause: a header that cannot be read is as good as none.
     for n in 0..200 {
@@ -340,6 +503,93 @@ fn one_read_that_fails_during_opening_loses_nothing() {
             return;
         }
     }
+}
+
+#[test]
+fn opening_for_reading_answers_as_opening_does() {
+    for seed in 0..400u64 {
+        let mut random = Random::new(seed);
+        let ordered = random.one_in(2);
+        let mix = Mix { ids: 14, operations: 6, content_max: 70, puts: 40, links: 38, hubs: true };
+        let capacity = Capacity { nodes: 40, pending_edges: 16, hub_pages: 16, ..Capacity::SMALL };
+        let geometry = Geometry {
+            keeps_write_order: ordered,
+            erased: if ordered { Erased::Ones } else { Erased::Unknown },
+            ..geometry(12, 1024, if ordered { 16 } else { 1 })
+        };
+        let storage = SimNor::new(geometry, seed).expect("geometry");
+        let mut engine = store(storage, 1024, capacity);
+        let mut version = 0;
+        for _ in 0..random.below(60) {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            let _ = engine.write(&operations);
+        }
+        let (mut storage, _) = engine.close();
+        for _ in 0..3 {
+            storage.reopen();
+            storage.cut_at(random.below(200));
+            if let Ok(mut engine) = open(storage.clone(), capacity, Config::default()) {
+                for _ in 0..40 {
+                    let ops = mix.batch(&mut random, &mut version);
+                    let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+                    if matches!(engine.write(&operations), Err(WriteError::Log(_))) {
+                        break;
+                    }
+                }
+                storage = engine.close().0;
+            } else {
+                storage = open_cut(storage, capacity);
+            }
+            // Tears that read as they like are another matter: they may read differently at each opening.
+            storage.power_on_with(kausaldb_sim::Aftermath {
+                write: kausaldb_sim::TornWrite::Mixed,
+                erase: kausaldb_sim::TornErase::Mixed,
+                ..Default::default()
+            });
+            storage.cancel_cut();
+            storage.reopen();
+            let ids = all_ids(&mix);
+            let memory = Box::leak(common::region(&capacity).into_boxed_slice());
+            let (before, image) = (storage.clone(), storage.image().to_vec());
+            let mut reader =
+                StorageEngine::open_read_only(storage, memory, capacity, Config::default())
+                    .expect("opens for reading");
+            let shown = read_all(&mut reader, &ids);
+            verify(&mut reader, "reader");
+            assert!(reader.storage().image() == image, "written");
+            let mut writer = open(before, capacity, Config::default()).expect("opens");
+            assert!(read_all(&mut writer, &ids) == shown, "seed {seed}");
+            verify(&mut writer, "writer");
+            storage = writer.close().0;
+        }
+    }
+}
+
+/// What is left of a device whose power is cut while it is opened.
+fn open_cut(storage: SimNor, capacity: Capacity) -> SimNor {
+    struct Kept(std::rc::Rc<std::cell::RefCell<SimNor>>);
+    impl Storage for Kept {
+        type Error = SimError;
+        fn geometry(&self) -> Geometry {
+            self.0.borrow().geometry()
+        }
+        fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
+            self.0.borrow_mut().read(at, into)
+        }
+        fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
+            self.0.borrow_mut().write(at, bytes)
+        }
+        fn erase(&mut self, sector: u32) -> Result<(), SimError> {
+            self.0.borrow_mut().erase(sector)
+        }
+        fn sync(&mut self) -> Result<(), SimError> {
+            self.0.borrow_mut().sync()
+        }
+    }
+    let kept = std::rc::Rc::new(std::cell::RefCell::new(storage));
+    let _ = open(Kept(kept.clone()), capacity, Config::default()).map(|_| ());
+    kept.borrow().clone()
 }
 
 #[test]
@@ -398,5 +648,100 @@ fn a_full_store_goes_on_with_long_pages_and_with_lists_that_grow_long() {
             engine.delete(&id(n)).unwrap_or_else(|e| panic!("{what}: delete: {e}"));
         }
         verify(&mut engine, &what);
+    }
+}
+
+#[test]
+#[ignore = "damaged lists stop the tail, and a lost list keeps its changes pending"]
+fn random_damage_never_ends_all_writing() {
+    let mut stuck = Vec::new();
+    for seed in 0..200u64 {
+        let mix = Mix { ids: 16, operations: 4, content_max: 40, puts: 40, links: 40, hubs: true };
+        let capacity = Capacity { nodes: 64, pending_edges: 16, hub_pages: 16, ..Capacity::SMALL };
+        let mut engine = store(nor(14, 1024, 4), 1024, capacity);
+        let (mut random, mut version) = (Random::new(seed), 0);
+        for _ in 0..100 {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            let _ = engine.write(&operations);
+        }
+        let (mut storage, _) = engine.close();
+        storage.reopen();
+        let image = storage.image_mut();
+        for _ in 0..3 {
+            let at = random.below(14) * 1024 + 84 + random.below(1024 - 84 - 8);
+            for byte in image[at as usize..].iter_mut().take(6) {
+                *byte = random.next() as u8;
+            }
+        }
+        let mut engine = match open(storage, capacity, Config::default()) {
+            Ok(engine) => engine,
+            Err(error) => {
+                stuck.push(format!("seed {seed} does not open: {error}"));
+                continue;
+            }
+        };
+        let mut failed = 0;
+        for _ in 0..300 {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            match engine.write(&operations) {
+                Err(WriteError::Log(error)) => {
+                    failed += 1;
+                    if failed > 100 {
+                        stuck.push(format!("seed {seed}: {error}"));
+                        break;
+                    }
+                }
+                Err(WriteError::NeedsRecovery) => engine.recover().expect("recover"),
+                _ => {}
+            }
+        }
+    }
+    assert!(stuck.is_empty(), "{} of 200: {stuck:#?}", stuck.len());
+}
+
+#[test]
+fn what_is_not_synced_goes_newest_first_when_the_storage_fails() {
+    for seed in 0..200u64 {
+        Remote::tell(Told::default());
+        let mix = Mix { ids: 14, operations: 6, content_max: 70, puts: 40, links: 38, hubs: true };
+        let capacity = Capacity { nodes: 40, pending_edges: 16, hub_pages: 16, ..Capacity::SMALL };
+        let mut storage = Remote(nor(12, 1024, 16));
+        let options = FormatOptions { store: StoreId::from_u128(7), segment_bytes: 1024 };
+        format(&mut storage, &options).expect("format");
+        let config = Config { durability: kausaldb::Durability::OnSync, ..Config::default() };
+        let mut engine = open(storage, capacity, config).expect("open");
+        let (mut random, mut version) = (Random::new(seed), 0);
+        let ids = all_ids(&mix);
+        // The states since the last sync.
+        let mut states = vec![Model::default()];
+        for turn in 0..200 {
+            let what = format!("seed {seed}, turn {turn}");
+            let told = Told { writes: Some(random.below(12) as u32), ..Told::default() };
+            Remote::tell(if random.one_in(8) { told } else { Told::default() });
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            let mut next = states.last().cloned().expect("a state");
+            let fits = next.apply(&ops);
+            let mut result = engine.write(&operations).map(|_| ());
+            if fits && matches!(result, Ok(()) | Err(WriteError::Log(_))) {
+                states.push(next);
+            }
+            if result.is_ok() && random.one_in(6) {
+                result = engine.sync();
+                if result.is_ok() {
+                    states = states.split_off(states.len() - 1);
+                }
+            }
+            Remote::tell(Told::default());
+            if matches!(result, Err(WriteError::Log(_))) {
+                engine.recover().unwrap_or_else(|e| panic!("{what}: {e}"));
+                let shown = read_all(&mut engine, &ids);
+                let at = states.iter().rposition(|state| *state == shown);
+                assert!(at.is_some(), "{what}: none of the {} states", states.len());
+                states = vec![shown];
+            }
+        }
     }
 }
