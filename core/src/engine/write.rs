@@ -391,7 +391,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let slot = self.store.log.ring.head().unwrap_or_default();
         let from = Place { slot, offset: self.store.log.at() };
         self.plan.start(&self.store, operations.len());
-        let mut records = 0;
+        let (mut records, mut given) = (0, 0);
         for (at, operation) in operations.iter().enumerate() {
             let becomes: Records = self.plan.resolve(&mut self.store, operations, at)?;
             for record in &becomes {
@@ -401,10 +401,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     }
                     _ => [&[][..]; 3],
                 };
-                self.given_bytes += given_bytes(operation);
                 let Store { storage, log, .. } = &mut self.store;
                 log.append(storage, record, in_batch, &body)?;
                 records += 1;
+            }
+            if !becomes.is_empty() {
+                given += given_bytes(operation);
             }
         }
         if records == 0 {
@@ -420,6 +422,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             Durability::OnSync => log.flush(storage)?,
         }
         self.replay_from(from)?;
+        self.given_bytes += given;
         Ok(())
     }
 }
