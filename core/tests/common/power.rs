@@ -64,7 +64,8 @@ pub const FILE: Scenario = Scenario {
     write_bytes: 1,
     erased: Erased::Unknown,
     keeps_write_order: false,
-    mix: Mix { ids: 14, operations: 6, content_max: 400, puts: 45, links: 33, hubs: true },
+    mix: Mix { ids: 14, operations: 6, content_max: 1200, puts: 45, links: 33, hubs: true },
+    batches: 250,
     ..SMALL
 };
 
@@ -81,7 +82,7 @@ impl Scenario {
 
     pub fn capacity(&self) -> Capacity {
         Capacity {
-            nodes: 32,
+            nodes: (self.mix.ids as u32 * 2).max(32),
             pending_edges: 16,
             hub_pages: 16,
             segments: self.segments,
@@ -220,11 +221,11 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
     let all = Aftermath::default();
     if !cut.geometry().keeps_write_order {
         let unsynced = cut.unsynced();
-        let survivors = if unsynced <= 5 {
+        let survivors = if unsynced <= sweep(5, 10) as usize {
             (0..1 << unsynced).map(Survivors::Mask).collect()
         } else {
             let mut some = vec![Survivors::All, Survivors::None];
-            some.extend((0..10).map(|_| Survivors::Seeded));
+            some.extend((0..sweep(6, 30)).map(|_| Survivors::Seeded));
             some
         };
         return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
