@@ -2,6 +2,7 @@
 //! recovers.
 //!
 //! The allocator of this program counts. It counts for all threads, so everything is in one test.
+#![cfg(test)]
 
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
