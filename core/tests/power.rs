@@ -1,7 +1,9 @@
-//! No acknowledged batch is lost, no batch is partial, and every store opens, whenever power is cut: on flash, at every
-//! step of a run, and of the recovery from each cut, and of the recovery from that.
+//! No acknowledged batch is lost, no batch is partial, and every store opens, whenever power is
+//! cut: on flash, at every step of a run, and of the recovery from each cut, and of the recovery
+//! from that.
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every step a cut point in every test, and takes hours.
+#![cfg(test)]
 
 mod common;
 

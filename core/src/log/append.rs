@@ -6,7 +6,7 @@
 
 use super::LogError;
 use super::page::OpenPage;
-use super::read::{LOOK_BYTES, OnStorage, ReadLog};
+use super::read::{BodyFlip, BodyState, LOOK_BYTES, OnStorage, ReadLog};
 use super::ring::{Ring, SlotState};
 use crate::format::{
     CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor,
@@ -555,6 +555,30 @@ impl<'r> Log<'r> {
         header: &Header,
         how: CopyAs,
     ) -> Result<Copied, LogError<S::Error>> {
+        // A record of a batch is counted, so that it must be right at the first time; others are written once more if
+        // it turns out that a bit can be mended.
+        let known = match how {
+            CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
+            CopyAs::Single | CopyAs::Tentative => None,
+        };
+        let copied = self.copy_once(storage, from, header, how, known)?;
+        if copied.sound || how != CopyAs::Single {
+            return Ok(copied);
+        }
+        match flip_in(self.on(storage).body_state(from, header)?) {
+            Some(flip) => self.copy_once(storage, from, header, how, Some(flip)),
+            None => Ok(copied),
+        }
+    }
+
+    fn copy_once<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        how: CopyAs,
+        flip: Option<BodyFlip>,
+    ) -> Result<Copied, LogError<S::Error>> {
         let record = &header.record;
         let in_batch = how != CopyAs::Single;
         self.begin(storage, record, in_batch)?;
@@ -563,13 +587,15 @@ impl<'r> Log<'r> {
         let body = from.offset + header.bytes;
         let mut sound = true;
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
-            let end = (start + CHUNK_BYTES).min(body_bytes);
+            let len = (body_bytes - start).min(CHUNK_BYTES);
             let at = Place { slot: from.slot, offset: body + start };
-            let crc = self.copy_chunk(storage, at, end - start)?;
+            let crc = self.copy_chunk(storage, at, (start, len), flip)?;
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
             let mut check = [0; CHECK_BYTES as usize];
             self.read(storage, from.slot, check_at, &mut check)?;
-            let fits = u32::from_le_bytes(check) == crc.get();
+            let check_is_hit =
+                flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
+            let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
             let spoils = !fits && how != CopyAs::Tentative;
             self.writing.spoil = if spoils { u32::MAX } else { 0 };
             sound &= fits;
@@ -588,13 +614,14 @@ impl<'r> Log<'r> {
         Ok(Copied { appended, sound })
     }
 
-    /// Copies `len` bytes of a body, at most a chunk, and returns the check over them where they
-    /// were.
+    /// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over them where
+    /// they were.
     fn copy_chunk<S: Storage>(
         &mut self,
         storage: &mut S,
         from: Place,
-        len: u32,
+        (start, len): (u32, u32),
+        flip: Option<BodyFlip>,
     ) -> Result<Crc, LogError<S::Error>> {
         let mut crc = self.seed(from);
         let mut done = 0;
@@ -603,6 +630,7 @@ impl<'r> Log<'r> {
             let take = (len - done).min(LOOK_BYTES as u32);
             let piece = piece.get_mut(..take as usize).unwrap_or_default();
             self.read(storage, from.slot, from.offset + done, piece)?;
+            flip.iter().for_each(|flip| flip.mend(piece, start + done));
             crc = crc.and(piece);
             self.body(storage, piece)?;
             done += take;
@@ -653,6 +681,14 @@ impl<'r> Log<'r> {
     /// The log together with its storage, for reading.
     pub fn on<'a, S>(&'a mut self, storage: &'a mut S) -> OnStorage<'a, 'r, S> {
         OnStorage { log: self, storage }
+    }
+}
+
+/// The bit that can be mended.
+fn flip_in(state: BodyState) -> Option<BodyFlip> {
+    match state {
+        BodyState::OneBit(flip) => Some(flip),
+        BodyState::Sound | BodyState::Damaged => None,
     }
 }
 

@@ -20,7 +20,7 @@ mod walk;
 
 pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Traffic};
 pub use page::OpenPage;
-pub use read::{OnStorage, ReadLog};
+pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};
 

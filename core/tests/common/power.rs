@@ -1,12 +1,13 @@
-//! Power cuts at every step of a run that goes on: what a cut would have left behind is set aside, booted and compared.
+//! Power cuts at every step of a run that goes on: what a cut would have left behind is set aside,
+//! booted and compared.
 //!
-//! [`Tapped`] is a storage that sets aside a clone of the device, cut in the middle of the step, for each step that is
-//! done to it. So one run of the engine, whose RAM is as it would be in the field, shows all its cut points, and so does
-//! each recovery for the cuts of the next one.
+//! [`Tapped`] is a storage that sets aside a clone of the device, cut in the middle of the step,
+//! for each step that is done to it. So one run of the engine, whose RAM is as it would be in the
+//! field, shows all its cut points, and so does each recovery for the cuts of the next one.
 //!
-//! What is set aside is booted by a [`Bench`], with a fresh region full of rubbish, once for each way in which the step
-//! may tear: what the store shows then must be one of the states that are allowed. A failure prints the scenario and
-//! the device, which between them replay it.
+//! What is set aside is booted by a [`Bench`], with a fresh region full of rubbish, once for each
+//! way in which the step may tear: what the store shows then must be one of the states that are
+//! allowed. A failure prints the scenario and the device, which between them replay it.
 
 use super::{Mix, Model, Op, Random, all_ids, check, read_all, verify};
 use kausaldb::storage::{Erased, Geometry, Storage};
@@ -200,8 +201,8 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
         };
         return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
     }
-    // What was not under way has no meaning; which of the two it was, the device does not say. (The lists are as long
-    // as one another but for one, so that little is done twice.)
+    // What was not under way has no meaning; which of the two it was, the device does not say. (The
+    // lists are as long as one another but for one, so that little is done twice.)
     let writes = [
         TornWrite::Old,
         TornWrite::New,
@@ -397,8 +398,8 @@ pub fn write<S: Storage>(engine: &mut StorageEngine<'_, S>, model: &mut Model, o
     }
 }
 
-/// Runs the scenario once. After each batch `then` gets the cut points of it, and the states allowed at each: all since
-/// the last sync, the one that holds the batch in flight last.
+/// Runs the scenario once. After each batch `then` gets the cut points of it, and the states
+/// allowed at each: all since the last sync, the one that holds the batch in flight last.
 pub fn run(scenario: Scenario, one_in: u64, mut then: impl FnMut(&SimNor, &[Model])) {
     let replay = Replay(format!("the run itself: {scenario:?}"));
     let mut random = Random::new(scenario.seed);
