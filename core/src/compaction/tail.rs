@@ -2,7 +2,7 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{Step, Walk};
+use crate::log::{CopyAs, Step, Walk};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
@@ -97,8 +97,9 @@ fn move_record<S: Storage>(
             fold_page(store, fold, (*number, *direction), low, location)
         }
         record => {
-            let appended = store.log.copy(&mut store.storage, at, header, false)?;
-            store.state.apply(&mut store.storage, &mut store.log, record, appended.location)
+            let copied = store.log.copy(&mut store.storage, at, header, CopyAs::Single)?;
+            let to = copied.appended.location;
+            store.state.apply(&mut store.storage, &mut store.log, record, to)
         }
     }
 }

@@ -6,6 +6,10 @@
 //! old one. That segment counts only once its content and two marks validate; until then its
 //! predecessor stands unchanged. A third mark is written before `open` returns.
 //!
+//! What could read differently is read once for all, as it is written: a record without a body from
+//! the header that was found valid, and one with a body as a batch of its own, whose end says
+//! whether the body was valid as it was copied.
+//!
 //! Where the newest segment holds little, the fresh one takes all of it over, and its place in the
 //! chain: a board that writes a little between power cuts does not eat a segment a boot.
 
@@ -13,7 +17,7 @@ use super::error::OpenError;
 use super::replay::Replay;
 use super::survey::{Survey, living_predecessor};
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
-use crate::log::{Log, LogError, Opening, Step, Walk};
+use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
 use crate::state::Store;
 use crate::storage::Storage;
 
@@ -31,6 +35,8 @@ pub(super) struct FreshPlan {
     again: Option<u32>,
     predecessor: Option<Predecessor>,
     continues_batch: bool,
+    /// Whether the record that is written again is the end of a batch.
+    ends_batch: bool,
 }
 
 impl FreshPlan {
@@ -45,14 +51,18 @@ impl FreshPlan {
         let before = living_predecessor(header, retired);
         // A segment that the running engine opened goes on with whatever its predecessor began.
         let continued = header.continues_batch || !header.recovery;
-        if survey.is_untouched(header) {
+        // A segment with holes stays in the chain, so that `verify` can name them.
+        let whole = survey.holes == 0;
+        if whole && survey.is_untouched(header) {
             // The marks prove its content, and nothing came after them.
             return Self {
                 takes_over: true,
-                copy_until: survey.end,
+                // The last mark is not proven itself.
+                copy_until: survey.last.map_or(survey.end, |last| last.offset),
                 again: None,
                 predecessor: header.predecessor,
                 continues_batch: continued,
+                ends_batch: false,
             };
         }
         let last_offset = survey.last.map_or(survey.end, |last| last.offset);
@@ -60,7 +70,9 @@ impl FreshPlan {
         let ends_batch = content.is_some_and(|last| last.kind == Kind::BatchEnd);
         // The last record of a batch without its end is void with the rest of that batch.
         let again = content.filter(|last| ends_batch || !last.in_batch);
-        let run_from_before = survey.run.is_some_and(|run| run.from_before);
+        // A segment whose only record is one of a batch goes on with what began before it.
+        let only_record = survey.records == 1 && content.is_some_and(|last| last.in_batch);
+        let run_from_before = survey.run.map_or(only_record && !ends_batch, |run| run.from_before);
         let copy_until = match survey.run {
             Some(run) if !ends_batch => run.start,
             _ => last_offset,
@@ -68,13 +80,14 @@ impl FreshPlan {
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
         let bytes = survey.copy_cost(log.layout());
         let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
-        if before.is_some() && !run_from_before && bytes <= limit {
+        if whole && before.is_some() && !run_from_before && bytes <= limit {
             return Self {
                 takes_over: true,
                 copy_until,
                 again: again.map(|last| last.offset),
                 predecessor: header.predecessor,
                 continues_batch: continued,
+                ends_batch,
             };
         }
         Self {
@@ -88,6 +101,7 @@ impl FreshPlan {
                 index: 0,
             }),
             continues_batch: ends_batch,
+            ends_batch,
         }
     }
 
@@ -112,7 +126,7 @@ impl FreshPlan {
             copy_records(log, storage, newest, first, self.copy_until)?;
         }
         if let Some(offset) = self.again {
-            copy_records(log, storage, newest, offset, offset + 1)?;
+            write_again(log, storage, Place { slot: newest, offset }, self.ends_batch)?;
         }
         for _ in 0..3 {
             log.sync(storage)?;
@@ -141,8 +155,35 @@ fn copy_records<S: Storage>(
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };
         if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) {
-            log.copy(storage, Place { slot, offset }, &header, header.tag.in_batch())?;
+            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Single };
+            log.copy(storage, Place { slot, offset }, &header, how)?;
         }
     }
+    Ok(())
+}
+
+/// Writes the last record again, if it still reads as valid; if not, it never was. `ends_batch`
+/// says that it was the end of a batch, whose other records lie before it.
+fn write_again<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    from: Place,
+    ends_batch: bool,
+) -> Result<(), LogError<S::Error>> {
+    let header = log.on(storage).header(from)?;
+    let form = log.layout().index_form();
+    let has_body = header.is_some_and(|header| header.record.body_bytes(form) > 0);
+    let end = match header {
+        Some(header) if has_body => {
+            let copied = log.copy(storage, from, &header, CopyAs::Tentative)?;
+            Record::BatchEnd { records: u32::from(copied.sound) }
+        }
+        Some(header) => header.record,
+        // An end that fits no batch, so that what comes next does not go on with this one.
+        None if ends_batch => Record::BatchEnd { records: 0 },
+        None => return Ok(()),
+    };
+    let in_batch = has_body || ends_batch;
+    log.append(storage, &end, in_batch, &[])?;
     Ok(())
 }

@@ -229,7 +229,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let high_water = newest.header.next_node.min(state.index.capacity());
         // Within the capacity, so that it cannot fail.
         let _ = state.index.raise_high_water(high_water);
-        let mut replay = self.replay_chain()?;
+        let mut replay = self.replay_chain().map_err(|error| match error {
+            // There is room for bodies somewhat longer than the capacity says; what it says is told.
+            OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => {
+                let capacity = u64::from(self.capacity.block_bytes);
+                OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
+            }
+            error => error,
+        })?;
         if writes {
             queue_free_slots(&mut self.store.log, newest.slot);
             self.store.log.next_node = self.store.state.index.high_water();
@@ -278,7 +285,8 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
     }
     let write_bytes = layout.geometry().write_bytes;
     if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
-        return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
+        let whole = capacity.buffer_bytes.max(1).next_multiple_of(write_bytes);
+        return too_many(Limit::BufferBytes, whole, capacity.buffer_bytes);
     }
     Ok(())
 }

@@ -159,7 +159,7 @@ impl<'r> Plan<'r> {
         let number = match self.free.as_mut().and_then(|free| free.next(index)) {
             Some(number) => number,
             None => self.reuse().ok_or(WriteError::NodesFull {
-                needed: u64::from(index.used()) + 1,
+                needed: u64::from(index.capacity()) + 1,
                 capacity: u64::from(index.capacity()),
             })?,
         };

@@ -60,6 +60,8 @@ impl Replay {
                 Step::Invalid { offset } => {
                     self.damaged += u32::from(!in_damage);
                     in_damage = true;
+                    // A batch costs the record that is damaged, not the others.
+                    self.run.iter_mut().for_each(|run| run.cut_off = true);
                     walk.skip_to(offset + store.log.layout().align());
                 }
                 Step::Record { header, offset, .. } => {

@@ -2,9 +2,10 @@
 
 use super::error::{GeometryField, OpenError};
 use crate::format::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Kind, Layout, NotAHeader, Predecessor, SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, Layout, NotAHeader, Place,
+    Predecessor, Record, SegmentHeader,
 };
-use crate::log::{Log, LogError, Step, Walk};
+use crate::log::{Log, LogError, ReadLog, Step, Walk};
 use crate::storage::{Geometry, Storage};
 
 /// Marks that an opening writes.
@@ -89,6 +90,7 @@ pub(super) fn read_header<S: Storage>(
     let mut bytes = [0; HEADER_BYTES as usize];
     storage.read(layout.slot_start(slot), &mut bytes)?;
     let found = FoundHeader::parse(&bytes).ok();
+    let found = found.or_else(|| FoundHeader::mend(&bytes, Some(layout.store())));
     let ours = found.filter(|found| {
         found.segment.slot == slot
             && found.layout.store() == layout.store()
@@ -103,6 +105,25 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     medium
         .check()
         .map_err(|error| OpenError::Layout(crate::format::LayoutError::Geometry(error)))?;
+    let sound = |bytes: &[u8]| FoundHeader::parse(bytes);
+    let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
+    let newest = match newest_header(storage, &medium, sound) {
+        // A store of one segment has one header.
+        Err(OpenError::NoStore) => newest_header(storage, &medium, mended)?,
+        found => found?,
+    };
+    agree(&newest.layout, &medium)?;
+    // The medium's own capacity and manners count: it may have grown.
+    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
+        .map_err(OpenError::Layout)
+}
+
+/// The header with the greatest segment number among those that `parse` takes.
+fn newest_header<S: Storage>(
+    storage: &mut S,
+    medium: &Geometry,
+    parse: impl Fn(&[u8]) -> Result<FoundHeader, NotAHeader>,
+) -> Result<FoundHeader, OpenError<S::Error>> {
     let mut newest: Option<FoundHeader> = None;
     let mut other = None;
     for sector in 0..medium.sectors() {
@@ -112,25 +133,20 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
         if storage.read(at, &mut bytes).is_err() {
             continue;
         }
-        match FoundHeader::parse(&bytes) {
-            Ok(found)
-                if found.layout.slot_start(found.segment.slot) == at
-                    && newest.is_none_or(|newest| newest.segment.number < found.segment.number) =>
-            {
-                newest = Some(found);
+        match parse(&bytes) {
+            Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
+                let newer =
+                    newest.is_none_or(|newest| newest.segment.number < found.segment.number);
+                newest = if newer { Some(found) } else { newest };
             }
             Err(NotAHeader::Version(version)) => other = Some(version),
             _ => {}
         }
     }
-    let Some(newest) = newest else {
-        let version = other.map(|found| OpenError::Version { found, known: FORMAT_VERSION });
-        return Err(version.unwrap_or(OpenError::NoStore));
-    };
-    agree(&newest.layout, &medium)?;
-    // The medium's own capacity and manners count: it may have grown.
-    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
-        .map_err(OpenError::Layout)
+    newest.ok_or(match other {
+        Some(found) => OpenError::Version { found, known: FORMAT_VERSION },
+        None => OpenError::NoStore,
+    })
 }
 
 fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
@@ -161,6 +177,9 @@ fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
 pub(super) struct Survey {
     /// How many valid records there are.
     pub(super) records: u32,
+    /// Spans that hold none, before one that proves that they did.
+    pub(super) holes: u32,
+    first_mark: Option<u32>,
     /// How many of them are the fresh segment's content and first two marks, if these are whole.
     prelude: Option<u32>,
     /// The last record.
@@ -205,32 +224,67 @@ impl Survey {
         slot: u32,
     ) -> Result<Self, LogError<S::Error>> {
         let (first, end) = (log.layout().first_offset(), log.layout().segment_bytes());
-        let mut walk = Walk::new(slot, first, end).checking_bodies();
+        let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
         let mut survey = Self { end: first, ..Self::default() };
-        let mut first_mark = None;
-        while let Step::Record { header, offset, bytes } = walk.next(&mut log.on(storage))? {
-            let kind = header.tag.kind();
-            let has_id = kind.has_id();
-            let id_entry = log.layout().index_form().entry_bytes(has_id);
-            survey.pass_last();
-            survey.last =
-                Some(Found { offset, bytes, kind, in_batch: header.tag.in_batch(), id_entry });
-            if let crate::format::Record::Retire { segment, .. } = header.record {
-                survey.retired = survey.retired.max(segment);
-            }
-            if kind == Kind::Mark {
-                match first_mark {
-                    None => first_mark = Some(survey.records),
-                    Some(at) if survey.prelude.is_none() && at + 1 == survey.records => {
-                        survey.prelude = Some(survey.records + 1);
+        // Up to here everything was durable when a later record was written.
+        let mut proven = first;
+        let mut in_hole = false;
+        // Ends with the segment: every turn moves on by the alignment at least.
+        loop {
+            match walk.next(&mut log.on(storage))? {
+                Step::End => return Ok(survey),
+                Step::Record { header, offset, bytes } => {
+                    in_hole = false;
+                    survey.note(log, &header, offset, bytes);
+                }
+                Step::Invalid { offset } => {
+                    if offset >= proven {
+                        let Some(proof) = find_proof(log, storage, slot, offset)? else {
+                            return Ok(survey);
+                        };
+                        proven = proof;
                     }
-                    Some(_) => {}
+                    let place = Place { slot, offset };
+                    let header = match log.on(storage).header(place)? {
+                        None if !in_hole => log.on(storage).mended_header(place)?,
+                        header => header,
+                    };
+                    if let Some(header) = header {
+                        // A bit of it, or its body, is damaged; what it is about is known.
+                        let bytes = log.bytes_of(&header) as u32;
+                        survey.note(log, &header, offset, bytes);
+                        walk.skip_to(offset + bytes);
+                    } else {
+                        survey.holes += u32::from(!in_hole);
+                        in_hole = true;
+                        walk.skip_to(offset + log.layout().align());
+                    }
                 }
             }
-            survey.records += 1;
-            survey.end = offset + bytes;
         }
-        Ok(survey)
+    }
+
+    /// One more record.
+    fn note(&mut self, log: &Log<'_>, header: &Header, offset: u32, bytes: u32) {
+        let kind = header.tag.kind();
+        let id_entry = log.layout().index_form().entry_bytes(kind.has_id());
+        self.pass_last();
+        let in_batch = header.tag.in_batch();
+        self.last = Some(Found { offset, bytes, kind, in_batch, id_entry });
+        if let Record::Retire { segment, .. } = header.record {
+            self.retired = self.retired.max(segment);
+        }
+        if kind == Kind::Mark {
+            match self.first_mark {
+                None => self.first_mark = Some(self.records),
+                Some(at) if self.prelude.is_none() && at + 1 == self.records => {
+                    self.prelude = Some(self.records + 1);
+                }
+                Some(_) => {}
+            }
+        }
+        self.records += 1;
+        self.end = offset + bytes;
     }
 
     /// Another record follows the last one.
@@ -283,7 +337,8 @@ impl Survey {
     pub(super) fn copy_cost(&self, layout: &Layout) -> u64 {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;
-        let marks = MARKS * (layout.padded(8) + layout.index_form().entry_bytes(false));
+        // Three marks, and the end of a batch behind the last record.
+        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(false));
         self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 
@@ -303,6 +358,25 @@ impl Found {
     pub(super) fn cost(&self) -> u64 {
         u64::from(self.bytes) + u64::from(self.id_entry)
     }
+}
+
+/// A valid record behind an invalid one that tells damage from a tear: what lies before it was durable when it was
+/// written. On a medium that keeps write order any record tells that, on another one a marked record.
+fn find_proof<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    slot: u32,
+    from: u32,
+) -> Result<Option<u32>, LogError<S::Error>> {
+    let ordered = log.layout().geometry().keeps_write_order;
+    let mut at = from + log.layout().align();
+    while let Some((offset, header)) = log.on(storage).next_header(slot, at)? {
+        if ordered || header.tag.marked() {
+            return Ok(Some(offset));
+        }
+        at = offset + log.layout().align();
+    }
+    Ok(None)
 }
 
 /// The header's predecessor, if it is not retired.

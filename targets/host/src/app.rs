@@ -30,34 +30,45 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
 
 fn command(arguments: &Arguments, out: &mut impl Write) -> Outcome {
     let (path, json) = (arguments.store.as_path(), arguments.json);
-    let read = || Store::open_read_only(path);
     match &arguments.command {
         Command::Create(create) => create_store(path, create, json, out),
         Command::Index(options) => index_tree(path, options, json, out),
         Command::Import(options) => import_lines(path, options, json, out),
-        Command::Export => export::export(&read()?, out),
-        Command::Get { id } => query::get(&read()?, id, json, out),
-        Command::Find { name } => query::find(&read()?, name, json, out),
+        Command::Export => read(path, |store| export::export(store, out)),
+        Command::Get { id } => read(path, |store| query::get(store, id, json, out)),
+        Command::Find { name } => read(path, |store| query::find(store, name, json, out)),
         Command::Neighbours(options) => {
             let wanted = Wanted { ways: ways(options), kind: options.kind };
-            query::neighbours(&read()?, &options.node, &wanted, json, out)
+            read(path, |store| query::neighbours(store, &options.node, &wanted, json, out))
         }
         Command::Callers { name } => {
             let wanted = Wanted { ways: &[Direction::In], kind: Some(EdgeKind::CALLS) };
-            query::neighbours(&read()?, name, &wanted, json, out)
+            read(path, |store| query::neighbours(store, name, &wanted, json, out))
         }
         Command::Callees { name } => {
             let wanted = Wanted { ways: &[Direction::Out], kind: Some(EdgeKind::CALLS) };
-            query::neighbours(&read()?, name, &wanted, json, out)
+            read(path, |store| query::neighbours(store, name, &wanted, json, out))
         }
         Command::Scan(options) => {
             let order = if options.reverse { Order::NewestFirst } else { Order::OldestFirst };
-            query::scan(&read()?, order, options.limit, json, out)
+            read(path, |store| query::scan(store, order, options.limit, json, out))
         }
-        Command::Stats { capacity } => read()?.stats(*capacity)?.print(json, out),
+        Command::Stats { capacity } => {
+            Store::open_read_only(path)?.stats(*capacity)?.print(json, out)
+        }
         Command::Verify => verify(path, json, out),
         Command::Compact => Store::open(path)?.compact()?.print(json, out),
         Command::Grow { size } => Store::open(path)?.grow(*size)?.print(json, out),
+    }
+}
+
+/// Asks a store; what was damaged on the way is said after what was found, and instead of that nothing was.
+fn read(path: &Path, ask: impl FnOnce(&Store) -> Outcome) -> Outcome {
+    let store = Store::open_read_only(path)?;
+    let asked = ask(&store);
+    match store.damage() {
+        Some(damage) if asked.as_ref().err().is_none_or(Failure::is_not_found) => Err(damage),
+        _ => asked,
     }
 }
 

@@ -70,6 +70,11 @@ impl Failure {
         }
     }
 
+    /// Whether it says no more than that nothing was found.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Line { class: Class::NotFound, .. })
+    }
+
     /// Says it on standard error, and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
         match self {

@@ -224,6 +224,77 @@ fn what_is_no_whole_store_ends_with_3() {
     case.fails(3, "stats --store .", &["not a file"]);
 }
 
+/// CRC-32 as segment headers have it, a bit at a time.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0xedb8_8320 } else { crc >> 1 };
+    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
+}
+
+#[test]
+fn a_store_of_another_format_version_ends_with_3() {
+    let case = Case::new();
+    case.run("create --size 1M --segment-size 64K");
+    let mut image = fs::read(case.path("kausal.kdb")).unwrap();
+    // The header as `core/src/format/segment.rs` draws it: 84 bytes, version at 8, check at 80.
+    for header in image.chunks_mut(64 << 10).filter(|segment| segment.starts_with(b"KAUSALDB")) {
+        assert_eq!(header[80..84], crc32(&header[..80]).to_le_bytes());
+        header[8] = 77;
+        let check = crc32(&header[..80]).to_le_bytes();
+        header[80..84].copy_from_slice(&check);
+    }
+    fs::write(case.path("kausal.kdb"), &image).unwrap();
+    for command in ["stats", "export", "verify", "compact", "grow", "import -", "index ."] {
+        case.fails(3, command, &["kausal.kdb", "version 77", "version 1;", "export"]);
+    }
+    assert!(fs::read(case.path("kausal.kdb")).unwrap() == image, "the store was written to");
+}
+
+#[test]
+fn what_damage_leaves_is_shown_and_ends_with_3() {
+    let case = Case::new();
+    let long = "x".repeat(20_000);
+    let text = |n| put(&id(n), "a", &format!("text {n} of nine {long}"));
+    let lines: String = (1..=9).map(text).collect::<String>() + &link(&id(4), &id(5));
+    case.feed("import - --batch 1 --size 1M --segment-size 64K", &(lines + &link(&id(5), &id(6))));
+    let whole = case.run("export");
+    let path = case.path("kausal.kdb");
+    let mut image = fs::read(&path).unwrap();
+    let places: Vec<usize> = (0..image.len() - 11)
+        .filter(|at| image.get(*at..at + 11) == Some(b"text 5 of n"))
+        .collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| image[*at] ^= 1);
+    fs::write(&path, image).unwrap();
+    let left: String =
+        whole.lines().filter(|line| !line.contains("text 5")).map(|l| format!("{l}\n")).collect();
+    for (command, shows) in [("export", Some(left.as_str())), ("scan", None), ("find a", None)] {
+        case.fails(3, command, &["kausal.kdb", "damaged record in segment", "restore a copy"]);
+        let shown = String::from_utf8(case.run_with(command, "").stdout).unwrap();
+        assert!(shows.is_none_or(|shows| shows == shown), "{shown}");
+        assert!(shown.lines().count() >= 8, "{shown}");
+    }
+    case.fails(3, &format!("get {}", id(5)), &["damaged record"]);
+    case.run(&format!("get {}", id(6)));
+    case.fails(3, "verify", &[&id(5), "export what is left"]);
+    case.write("left.jsonl", &left);
+    case.run("import left.jsonl --store new.kdb");
+    assert_eq!(case.run("export --store new.kdb"), left);
+}
+
+#[test]
+fn what_is_in_the_way_is_named() {
+    let case = Case::new();
+    case.fails(2, "create --store no/where.kdb", &["no/where.kdb", "folder does not exist"]);
+    case.fails(2, "import - --store no/where.kdb", &["folder does not exist"]);
+    case.fails(2, "create --size 1000000T", &["kausal.kdb", "--size"]);
+    assert!(!case.path("kausal.kdb").exists());
+    case.fails(2, "import .", &["is a directory"]);
+    case.run("create --size 1M --segment-size 16K");
+    let long = put(&id(1), "a", &"x".repeat(100_000));
+    case.fails_with(2, "import -", &long, &["kausal.kdb", "bytes", "segment"]);
+    assert_eq!(case.run("export"), "");
+}
+
 #[test]
 fn a_locked_store_ends_with_3_and_readers_share_it() {
     let case = Case::new();

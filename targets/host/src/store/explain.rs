@@ -4,7 +4,7 @@
 use crate::error::Failure;
 use kausaldb::log::LogError;
 use kausaldb::{FormatError, OpenError, ReadError, WriteError};
-use kausaldb_file::FileError;
+use kausaldb_file::{FileError, Step};
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -14,6 +14,11 @@ const SALVAGE: &str = "export what is left and import it into a new store, or re
 pub(super) fn file(path: &Path, error: &FileError) -> Failure {
     let name = path.display();
     match error {
+        FileError::Io { step: Step::Create, error } if error.kind() == ErrorKind::NotFound => {
+            Failure::usage(format_args!(
+                "{name}: its folder does not exist; make it, or name another with --store"
+            ))
+        }
         FileError::Io { error, .. } if error.kind() == ErrorKind::NotFound => {
             Failure::usage(format_args!(
                 "{name}: there is no such store; make one with \
@@ -23,7 +28,20 @@ pub(super) fn file(path: &Path, error: &FileError) -> Failure {
         FileError::Io { error, .. } if error.kind() == ErrorKind::StorageFull => {
             Failure::full(format_args!("{name}: the disk is full; free some space and try again"))
         }
-        FileError::Io { error, .. } if error.kind() == ErrorKind::PermissionDenied => {
+        FileError::Io { error, .. } if error.kind() == ErrorKind::QuotaExceeded => {
+            Failure::full(format_args!("{name}: {error}; free some space and try again"))
+        }
+        FileError::Io { error, .. } if error.kind() == ErrorKind::FileTooLarge => {
+            Failure::usage(format_args!(
+                "{name}: the file system has no files of this size; choose a smaller --size"
+            ))
+        }
+        FileError::Io { error, .. }
+            if matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+            ) =>
+        {
             Failure::usage(format_args!(
                 "{name}: {error}; ask its owner, or name another with --store"
             ))
@@ -74,7 +92,7 @@ pub(super) fn open(path: &Path, error: &OpenError<FileError>) -> Failure {
         OpenError::Version { .. } => Failure::store(format_args!(
             "{name}: {error}; export it with the kausaldb that wrote it, and import that here"
         )),
-        OpenError::Geometry { .. } => {
+        OpenError::Geometry { .. } | OpenError::SegmentLost { .. } => {
             Failure::store(format_args!("{name}: {error}; restore a whole copy"))
         }
         _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
@@ -87,6 +105,18 @@ pub(super) fn read(path: &Path, error: &ReadError<FileError>) -> Failure {
         ReadError::Storage(error) => file(path, error),
         _ => Failure::store(format_args!("{}: {error}; {SALVAGE}", path.display())),
     }
+}
+
+/// What reading has passed over.
+pub(super) fn damage(path: &Path, first: &str, records: u64) -> Failure {
+    let more = match records - 1 {
+        0 => String::new(),
+        more => format!(", and {more} more times something damaged"),
+    };
+    let name = path.display();
+    Failure::store(format_args!(
+        "{name}: {first}{more}; what is printed is what is left: {SALVAGE}"
+    ))
 }
 
 /// Why nothing was written.

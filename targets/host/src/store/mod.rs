@@ -2,14 +2,17 @@
 //!
 //! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a
 //! larger region or grow the file, and open again; the batch that was refused for that reason is then
-//! written. Commands that only read open the file for reading, beside others, and never write a byte.
+//! written. Commands that only read open the file for reading, beside others, and never write a byte; they
+//! go on behind what is damaged, and [`Store::damage`] tells of it afterwards.
 //!
 //! Memory beyond the region and the map does not depend on how much is stored.
 
+mod create;
 mod explain;
 mod health;
 mod shape;
 
+pub(crate) use create::create;
 pub(crate) use shape::Shape;
 
 use crate::args::Sizes;
@@ -19,11 +22,12 @@ use crate::graph::{Graph, GraphMut, Visit};
 use crate::operation::Operation;
 use kausaldb::state::Limit;
 use kausaldb::{
-    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, FormatOptions, GraphEdge,
-    OpenError, Order, Sequence, StorageEngine, StoreId, WriteError,
+    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, GraphEdge, OpenError,
+    Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
-use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, PositionedFile};
+use kausaldb_file::{Access, FileError, MappedFile, OpenedFile};
 use self_cell::{MutBorrow, self_cell};
+use std::cell::{Cell, OnceCell};
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
@@ -31,7 +35,7 @@ use std::path::{Path, PathBuf};
 const RAISES_MAX: u32 = 64;
 
 type Region = MutBorrow<Box<[MaybeUninit<u8>]>>;
-/// Empty only after a failure between closing and opening again.
+/// Empty only while, or after a failure between, closing and opening again.
 struct Engine<'r>(Option<StorageEngine<'r, MappedFile>>);
 
 self_cell!(
@@ -47,24 +51,16 @@ pub(crate) struct Store {
     path: PathBuf,
     shape: Shape,
     capacity: Capacity,
+    access: Access,
     opened: Opened,
+    damage: Damage,
 }
 
-/// Makes an empty store; the file must not exist.
-///
-/// # Errors
-/// The sizes do not work, or the file cannot be made.
-pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
-    let mut file = PositionedFile::create(path, shape.geometry)
-        .map_err(|error| explain::file(path, &error))?;
-    let options = FormatOptions { store: new_store_id(), segment_bytes: shape.segment_bytes };
-    let formatted = kausaldb::format(&mut file, &options);
-    file.close();
-    formatted.map_err(|error| {
-        // What could not be formatted would be in the way of the next attempt.
-        let _ = std::fs::remove_file(path);
-        explain::format(path, &error)
-    })
+/// What reading has passed over.
+#[derive(Default)]
+struct Damage {
+    first: OnceCell<String>,
+    records: Cell<u64>,
 }
 
 /// An id that no other store has: from the operating system's randomness, by way of the standard library's
@@ -112,7 +108,10 @@ impl Store {
             let (storage, shape, nodes) = open_file(path, access)?;
             let capacity = raised.unwrap_or_else(|| capacity_for(&shape, nodes));
             match open_engine(storage, &capacity) {
-                Ok(opened) => return Ok(Self { path: path.to_owned(), shape, capacity, opened }),
+                Ok(opened) => {
+                    let (path, damage) = (path.to_owned(), Damage::default());
+                    return Ok(Self { path, shape, capacity, access, opened, damage });
+                }
                 Err(OpenError::TooMany { what, needed, .. }) => {
                     raised = Some(raise(&capacity, what, needed).ok_or_else(|| no_memory(path))?);
                 }
@@ -134,6 +133,8 @@ impl Store {
             storage.grow(bytes).map_err(|error| explain::file(&self.path, &error))?;
             self.shape.geometry.capacity_bytes = bytes;
         }
+        // The old region goes before the new one comes.
+        self.opened = nothing_open();
         self.opened =
             open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
         self.capacity = capacity;
@@ -203,6 +204,11 @@ fn no_memory(path: &Path) -> Failure {
     ))
 }
 
+/// What stands where no engine does.
+fn nothing_open() -> Opened {
+    Opened::new(MutBorrow::new(Box::default()), |_| Engine(None))
+}
+
 /// Opens and maps the file, by what the store in it says of itself.
 fn open_file(path: &Path, access: Access) -> Outcome<(MappedFile, Shape, u32)> {
     let explain = |error: FileError| explain::file(path, &error);
@@ -264,9 +270,31 @@ fn open_engine(storage: MappedFile, capacity: &Capacity) -> Result<Opened, OpenE
     })
 }
 
+impl Store {
+    /// What there is to say of damaged records that reading has passed over, if there were any.
+    pub(crate) fn damage(&self) -> Option<Failure> {
+        let first = self.damage.first.get()?;
+        let records = self.damage.records.get();
+        Some(explain::damage(&self.path, first, records))
+    }
+
+    /// What was read; nothing, and it is noted, where a store that is open for reading is damaged.
+    fn undamaged<T>(&self, read: Result<T, ReadError<FileError>>) -> Outcome<Option<T>> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(error @ ReadError::Corrupt { .. }) if self.access == Access::ReadOnly => {
+                self.damage.records.update(|records| records + 1);
+                self.damage.first.get_or_init(|| error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(explain::read(&self.path, &error)),
+        }
+    }
+}
+
 impl Graph for Store {
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>> {
-        self.engine()?.find(id).map_err(|error| explain::read(&self.path, &error))
+        Ok(self.undamaged(self.engine()?.find(id))?.flatten())
     }
 
     fn edges(
@@ -275,11 +303,16 @@ impl Graph for Store {
         way: Direction,
         kind: Option<EdgeKind>,
     ) -> Outcome<Vec<GraphEdge>> {
-        let explain = |error| explain::read(&self.path, &error);
-        let mut neighbours = self.engine()?.reader().edges(id, way, kind).map_err(explain)?;
+        let neighbours = self.engine()?.reader().edges(id, way, kind);
+        let Some(mut neighbours) = self.undamaged(neighbours)? else { return Ok(Vec::new()) };
         let mut edges = Vec::new();
-        while let Some(edge) = neighbours.next().map_err(explain)? {
-            edges.push(edge);
+        loop {
+            match self.undamaged(neighbours.next())? {
+                Some(Some(edge)) => edges.push(edge),
+                Some(None) => break,
+                // The other end cannot be read; the next may.
+                None => {}
+            }
         }
         edges.sort_unstable();
         Ok(edges)
@@ -287,11 +320,15 @@ impl Graph for Store {
 
     fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {
         let mut scan = self.engine()?.reader().scan(order);
-        while let Some(block) =
-            scan.next_block().map_err(|error| explain::read(&self.path, &error))?
-        {
-            if visit(block)?.is_break() {
-                break;
+        loop {
+            match self.undamaged(scan.next_block())? {
+                Some(Some(block)) => {
+                    if visit(block)?.is_break() {
+                        break;
+                    }
+                }
+                Some(None) => break,
+                None => {}
             }
         }
         Ok(())
@@ -300,8 +337,12 @@ impl Graph for Store {
     fn nodes(&self) -> Outcome<Vec<BlockId>> {
         let mut nodes = self.engine()?.reader().nodes();
         let mut ids = Vec::new();
-        while let Some(id) = nodes.next().map_err(|error| explain::read(&self.path, &error))? {
-            ids.push(id);
+        loop {
+            match self.undamaged(nodes.next())? {
+                Some(Some(id)) => ids.push(id),
+                Some(None) => break,
+                None => {}
+            }
         }
         ids.sort_unstable();
         Ok(ids)
