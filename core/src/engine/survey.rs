@@ -175,7 +175,7 @@ fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
 /// What lies in a segment of which only the header is known: its valid records up to the first that is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
-    /// How many valid records there are.
+    /// How many valid records there are, pages of the index left out.
     pub(super) records: u32,
     /// Spans that hold none, before one that proves that they did.
     pub(super) holes: u32,
@@ -284,7 +284,8 @@ impl Survey {
                 Some(_) => {}
             }
         }
-        self.records += 1;
+        // A page of the index stands wherever it was full, be it between two marks.
+        self.records += u32::from(kind != Kind::Index);
         self.end = offset + bytes;
     }
 
