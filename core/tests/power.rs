@@ -29,7 +29,8 @@ fn a_cut_at_any_step_loses_nothing() {
     }
 }
 
-/// A cut in the run, a second one at each step (or one in so many) of the recovery from it, and a third at random.
+/// A cut in the run, a second one at each step (or one in so many) of the recovery from it, and a
+/// third at random.
 fn nested(name: &str, scenario: Scenario, first: u64, second: u64, third: u64) {
     let mut bench = Bench::new(scenario);
     run(scenario, first, |cut, states| {
