@@ -1,5 +1,5 @@
-//! Random geometries: what the store shows is what the model holds, whatever the medium's sizes and manners, wherever
-//! the region starts, and however often the engine is moved meanwhile.
+//! Random geometries: what the store shows is what the model holds, whatever the medium's sizes and manners,
+//! wherever the region starts, and however often the engine is moved meanwhile.
 //!
 //! A failure prints the seed of its case; `SEED=n` runs that case alone, `CASES=n` more of them.
 #![cfg(test)]
@@ -225,7 +225,8 @@ fn an_index_page_may_be_full_at_any_record_of_an_opening() {
     }
 }
 
-/// An engine holds no pointer to itself: it is moved by value, into a box and out of it, and swapped with another.
+/// An engine holds no pointer to itself: it is moved by value, into a box and out of it, and swapped with
+/// another.
 #[test]
 fn an_engine_can_be_moved_between_any_two_calls() {
     for seed in seeds(12) {

@@ -362,8 +362,9 @@ impl Found {
     }
 }
 
-/// A valid record behind an invalid one that tells damage from a tear: what lies before it was durable when it was
-/// written. On a medium that keeps write order any record tells that, on another one a marked record.
+/// A valid record behind an invalid one that tells damage from a tear: what lies before it was
+/// durable when it was written. On a medium that keeps write order any record tells that, on
+/// another one a marked record.
 fn find_proof<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
