@@ -217,13 +217,14 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot`, bodies and all. O(one segment).
+    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
+        end: u32,
     ) -> Result<Self, LogError<S::Error>> {
-        let (first, end) = (log.layout().first_offset(), log.layout().segment_bytes());
+        let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
@@ -361,8 +362,9 @@ impl Found {
     }
 }
 
-/// A valid record behind an invalid one that tells damage from a tear: what lies before it was durable when it was
-/// written. On a medium that keeps write order any record tells that, on another one a marked record.
+/// A valid record behind an invalid one that tells damage from a tear: what lies before it was
+/// durable when it was written. On a medium that keeps write order any record tells that, on
+/// another one a marked record.
 fn find_proof<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,

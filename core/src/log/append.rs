@@ -45,6 +45,15 @@ pub struct Appended {
     pub bytes: u32,
 }
 
+/// An end of the log that was durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Synced {
+    /// Number of the open segment.
+    pub number: u32,
+    /// Offset behind its last record, in bytes.
+    pub end: u32,
+}
+
 /// A record that was copied.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Copied {
@@ -94,6 +103,10 @@ pub struct Log<'r> {
     /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
     in_record: bool,
     mark_next: bool,
+    /// Where the log ended when it was synced last; `None` before the first time.
+    synced: Option<Synced>,
+    /// Whether a sync failed since: what was written behind may read well and be lost all the same.
+    in_doubt: bool,
     number_max: u32,
     /// Number of the newest retired segment; 0 if there is none.
     pub retired: u32,
@@ -143,6 +156,8 @@ impl<'r> Log<'r> {
             writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
             in_record: false,
             mark_next: false,
+            synced: None,
+            in_doubt: false,
             number_max: 0,
             retired: 0,
             next_node: 0,
@@ -150,7 +165,8 @@ impl<'r> Log<'r> {
         })
     }
 
-    /// Forgets what is known of the media, to look at them anew.
+    /// Forgets what is known of the media, to look at them anew; but not up to where they may be
+    /// believed.
     pub fn forget(&mut self) {
         self.ring.clear();
         self.page.restart(0, 0);
@@ -421,13 +437,36 @@ impl<'r> Log<'r> {
     /// Makes everything that was appended durable; the next record says so.
     ///
     /// # Errors
-    /// The storage refused; nothing is known about what was appended since the last sync.
+    /// The storage refused; nothing is known about what was appended since the last sync, and what
+    /// was is [`beyond_doubt`](Self::beyond_doubt) no more.
     pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         self.flush(storage)?;
-        storage.sync().map_err(LogError::Storage)?;
-        self.traffic.syncs += 1;
+        self.sync_storage(storage)?;
+        self.synced = Some(Synced { number: self.head_number(), end: self.at });
         self.mark_next = true;
         Ok(())
+    }
+
+    /// Makes durable what was written before this log knew of it.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub fn sync_storage<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let synced = storage.sync().map_err(LogError::Storage);
+        self.in_doubt |= synced.is_err();
+        self.traffic.syncs += 1;
+        synced
+    }
+
+    /// Up to where the log may be believed, if a sync failed; what lies behind is void, however it
+    /// reads: a cache may show what the disk has lost.
+    pub fn beyond_doubt(&self) -> Option<Synced> {
+        self.synced.filter(|_| self.in_doubt)
+    }
+
+    /// A recovery voided what was in doubt.
+    pub fn end_doubt(&mut self) {
+        self.in_doubt = false;
     }
 
     /// Seals the open segment with its last index page and opens the next one.
