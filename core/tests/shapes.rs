@@ -186,9 +186,9 @@ fn a_region_of_the_size_that_capacity_says_is_enough_wherever_it_starts() {
     }
 }
 
-/// Bug: acknowledged writes were gone after the second opening. Cause: the page of the index was full between the two
-/// marks by which a fresh segment counts, so that they did not lie side by side, and the segment did not count. Fix:
-/// what stands between them is counted without index pages.
+/// Bug: acknowledged writes were gone after the second opening. Cause: the page of the index was full between
+/// the two marks by which a fresh segment counts, so that they did not lie side by side, and the segment did
+/// not count. Fix: what stands between them is counted without index pages.
 #[test]
 fn an_index_page_may_be_full_at_any_record_of_an_opening() {
     for blocks in 1..140 {
