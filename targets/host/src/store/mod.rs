@@ -150,6 +150,11 @@ impl Store {
         })
     }
 
+    /// Size of the region that the engine's memory comes from, as its capacity says, in bytes.
+    pub(crate) fn region_bytes(&self) -> usize {
+        self.capacity.region_bytes()
+    }
+
     /// Makes everything durable and closes the store.
     ///
     /// # Errors
