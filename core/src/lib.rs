@@ -16,6 +16,7 @@
 //! - [`state`]: what the log means; the one door through which it changes
 //! - [`compaction`]: pacing, moving the tail, folding edges, cleaning up after deletions
 //! - [`engine`]: open, recover, write, read, verify
+//! - `sync`: an engine that threads share, where the target has atomic compare-and-swap
 #![no_std]
 
 #[cfg(any(test, feature = "std"))]
@@ -30,6 +31,8 @@ pub mod log;
 pub mod memory;
 pub mod state;
 pub mod storage;
+#[cfg(target_has_atomic = "ptr")]
+pub mod sync;
 pub mod types;
 
 pub use engine::{
@@ -38,6 +41,8 @@ pub use engine::{
     Reader, Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
+#[cfg(target_has_atomic = "ptr")]
+pub use sync::SharedEngine;
 pub use types::{
     BlockId, BlockRef, ContextBlock, Direction, EdgeKind, GraphEdge, Sequence, StoreId,
 };

@@ -1,7 +1,8 @@
-//! No heap allocation on any path of the store, counted on a mapped file: not while it writes, reads, moves its tail or
-//! recovers.
+//! No heap allocation on any path of the store, counted on a mapped file: not while it writes,
+//! reads, moves its tail or recovers.
 //!
 //! The allocator of this program counts. It counts for all threads, so everything is in one test.
+#![cfg(test)]
 
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
@@ -33,7 +34,8 @@ unsafe impl GlobalAlloc for Counting {
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY:
-        // - pointer and layout are the caller's, whose promises are the same; the pointer came from this allocator.
+        // - pointer and layout are the caller's, whose promises are the same; the pointer came from
+        //   this allocator.
         unsafe { System.dealloc(pointer, layout) }
     }
 }

@@ -111,11 +111,12 @@ impl<'r> Fold<'r> {
         let (mut range, old_entries) =
             part_of(&mut store.log, &mut store.storage, &store.state, of, key)?;
         let end = range.high;
+        let changes = self.gather(&store.state, of, range);
+        let adds = changes.iter().filter(|change| change.is_add()).count() as u32;
+        let quota = quota(store, old_entries + adds);
         // Each turn writes a record and so moves `range.low` on; a list has no more records than entries.
         loop {
             let changes = self.gather(&store.state, of, range);
-            let adds = changes.iter().filter(|change| change.is_add()).count() as u32;
-            let quota = quota(store, old_entries + adds);
             let next = write_part(store, of, range, changes, quota)?;
             // What was unlinked here may have been the last that mentioned the other end.
             for change in changes.iter().filter(|change| !change.is_add()) {
@@ -151,9 +152,9 @@ impl<'r> Fold<'r> {
 /// How many entries each record gets, so that all get about as many.
 fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
     let max = adjacency_entries_max(store.log.layout());
-    // A list that becomes one of pages takes two places, and each further page one. Where they are lacking,
-    // the record becomes longer than it should be; new links are refused then, so that it stays bounded.
-    let pages = entries.div_ceil(max).min(store.state.hubs.free().saturating_sub(1)).max(1);
+    // A list that is cut into pages takes a place for each. Where they are lacking, the record becomes longer than it
+    // should be; links that it could not hold are refused, so that it stays bounded.
+    let pages = entries.div_ceil(max).min(store.state.hubs.free()).max(1);
     entries.div_ceil(pages).max(1)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! - `capacity`, `operation`, `error`: what goes in and what can go wrong
 //! - `mount`: format, open, recover: finding the ring and replaying it
-//! - `plan`, `write`, `work_ahead`: a batch, from its limits to its records; making room beforehand
+//! - `plan`, `places`, `write`, `work_ahead`: a batch, from its limits to its records; making room
+//!   beforehand
 //! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
 //!   other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
@@ -22,6 +23,7 @@ mod media;
 mod mount;
 mod neighbours;
 mod operation;
+mod places;
 mod plan;
 mod preview;
 mod read;

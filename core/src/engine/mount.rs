@@ -213,7 +213,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.tail = TailCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
         if self.mode != Mode::ReadOnly {
-            self.store.storage.sync().map_err(LogError::Storage)?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync_storage(storage)?;
         }
         let Store { storage, log, .. } = &mut self.store;
         let newest = find_newest(log, storage)?;
@@ -229,12 +230,20 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let high_water = newest.header.next_node.min(state.index.capacity());
         // Within the capacity, so that it cannot fail.
         let _ = state.index.raise_high_water(high_water);
-        let mut replay = self.replay_chain()?;
+        let mut replay = self.replay_chain().map_err(|error| match error {
+            // There is room for bodies somewhat longer than the capacity says; what it says is told.
+            OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => {
+                let capacity = u64::from(self.capacity.block_bytes);
+                OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
+            }
+            error => error,
+        })?;
         if writes {
             queue_free_slots(&mut self.store.log, newest.slot);
             self.store.log.next_node = self.store.state.index.high_water();
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
+            self.store.log.end_doubt();
         }
         self.damaged = replay.damaged;
         let Store { log, state, .. } = &mut self.store;
@@ -278,7 +287,8 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
     }
     let write_bytes = layout.geometry().write_bytes;
     if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
-        return too_many(Limit::BufferBytes, write_bytes, capacity.buffer_bytes);
+        let whole = capacity.buffer_bytes.max(1).next_multiple_of(write_bytes);
+        return too_many(Limit::BufferBytes, whole, capacity.buffer_bytes);
     }
     Ok(())
 }

@@ -62,6 +62,8 @@ pub(super) struct Needs {
     pub(super) charge: Charge,
     /// What the records that they supersede took.
     pub(super) replaced: Charge,
+    /// Whether something is put or linked. What only takes away is never refused for want of space.
+    pub(super) adds: bool,
     /// Edge changes.
     pub(super) pending: u32,
     /// Nodes with edges that are deleted.
@@ -159,7 +161,7 @@ impl<'r> Plan<'r> {
         let number = match self.free.as_mut().and_then(|free| free.next(index)) {
             Some(number) => number,
             None => self.reuse().ok_or(WriteError::NodesFull {
-                needed: u64::from(index.used()) + 1,
+                needed: u64::from(index.capacity()) + 1,
                 capacity: u64::from(index.capacity()),
             })?,
         };

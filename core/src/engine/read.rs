@@ -6,7 +6,7 @@ use super::neighbours::Neighbours;
 use super::scan::{Nodes, Order, Scan};
 use super::{StorageEngine, Verify};
 use crate::format::{Header, Place, Record};
-use crate::log::{Log, ReadLog, Step, Walk};
+use crate::log::{BodyState, Log, ReadLog, Step, Walk};
 use crate::state::{State, Store};
 use crate::storage::{MappedStorage, Storage};
 use crate::types::{BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge};
@@ -60,15 +60,23 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let media = Through::new(storage, &mut *scratch);
         let (verified, verify) = (&*self.verified, self.config.verify);
         let mut reader = Reader { log, state, verified, verify, media };
-        let Some(header) = reader.locate(id)?.filter(|(header, _)| is_block(header)) else {
-            return Ok(None);
-        };
-        let (header, place) = header;
-        reader.verify(place, &header)?;
+        let found = reader.locate(id)?.filter(|(header, _)| is_block(header));
+        let Some((header, place)) = found else { return Ok(None) };
         let (at, len) = reader.reading().body(place, &header);
+        let flip = match reader.verify(place, &header) {
+            Ok(()) => None,
+            // In scratch a bit can be mended; in mapped bytes it cannot.
+            Err(error @ ReadError::Corrupt { .. }) => {
+                let state = reader.reading().body_state(place, &header)?;
+                let BodyState::OneBit(flip) = state else { return Err(error) };
+                Some(flip)
+            }
+            Err(error) => return Err(error),
+        };
         reader.media.span(at, len)?;
-        let bytes: &'s [u8] = scratch.get(..len).unwrap_or_default();
-        Ok(bytes.block(&header))
+        let bytes = scratch.get_mut(..len).unwrap_or_default();
+        flip.iter().for_each(|flip| flip.mend(bytes, 0));
+        Ok((&*bytes).block(&header))
     }
 
     /// Whether there is a block with this id.

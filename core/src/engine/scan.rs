@@ -122,7 +122,7 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
         while let Some(slot) = self.slot {
             if let Some(offset) = self.window.pop() {
                 let place = Place { slot, offset };
-                let header = self.reader.reading().header(place)?;
+                let header = self.reader.reading().mended_header(place)?;
                 let segment = self.reader.log.ring.slot(slot).number();
                 let header = header.ok_or(ReadError::Corrupt { segment, offset })?;
                 return Ok(Some((header, place)));

@@ -90,6 +90,7 @@ pub(super) fn read_header<S: Storage>(
     let mut bytes = [0; HEADER_BYTES as usize];
     storage.read(layout.slot_start(slot), &mut bytes)?;
     let found = FoundHeader::parse(&bytes).ok();
+    let found = found.or_else(|| FoundHeader::mend(&bytes, Some(layout.store())));
     let ours = found.filter(|found| {
         found.segment.slot == slot
             && found.layout.store() == layout.store()
@@ -104,6 +105,25 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     medium
         .check()
         .map_err(|error| OpenError::Layout(crate::format::LayoutError::Geometry(error)))?;
+    let sound = |bytes: &[u8]| FoundHeader::parse(bytes);
+    let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
+    let newest = match newest_header(storage, &medium, sound) {
+        // A store of one segment has one header.
+        Err(OpenError::NoStore) => newest_header(storage, &medium, mended)?,
+        found => found?,
+    };
+    agree(&newest.layout, &medium)?;
+    // The medium's own capacity and manners count: it may have grown.
+    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
+        .map_err(OpenError::Layout)
+}
+
+/// The header with the greatest segment number among those that `parse` takes.
+fn newest_header<S: Storage>(
+    storage: &mut S,
+    medium: &Geometry,
+    parse: impl Fn(&[u8]) -> Result<FoundHeader, NotAHeader>,
+) -> Result<FoundHeader, OpenError<S::Error>> {
     let mut newest: Option<FoundHeader> = None;
     let mut other = None;
     for sector in 0..medium.sectors() {
@@ -113,25 +133,20 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
         if storage.read(at, &mut bytes).is_err() {
             continue;
         }
-        match FoundHeader::parse(&bytes) {
-            Ok(found)
-                if found.layout.slot_start(found.segment.slot) == at
-                    && newest.is_none_or(|newest| newest.segment.number < found.segment.number) =>
-            {
-                newest = Some(found);
+        match parse(&bytes) {
+            Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
+                let newer =
+                    newest.is_none_or(|newest| newest.segment.number < found.segment.number);
+                newest = if newer { Some(found) } else { newest };
             }
             Err(NotAHeader::Version(version)) => other = Some(version),
             _ => {}
         }
     }
-    let Some(newest) = newest else {
-        let version = other.map(|found| OpenError::Version { found, known: FORMAT_VERSION });
-        return Err(version.unwrap_or(OpenError::NoStore));
-    };
-    agree(&newest.layout, &medium)?;
-    // The medium's own capacity and manners count: it may have grown.
-    Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
-        .map_err(OpenError::Layout)
+    newest.ok_or(match other {
+        Some(found) => OpenError::Version { found, known: FORMAT_VERSION },
+        None => OpenError::NoStore,
+    })
 }
 
 fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
@@ -160,7 +175,7 @@ fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
 /// What lies in a segment of which only the header is known: its valid records up to the first that is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
-    /// How many valid records there are.
+    /// How many valid records there are, pages of the index left out.
     pub(super) records: u32,
     /// Spans that hold none, before one that proves that they did.
     pub(super) holes: u32,
@@ -202,14 +217,15 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot`, bodies and all. O(one segment).
+    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
+        end: u32,
     ) -> Result<Self, LogError<S::Error>> {
-        let (first, end) = (log.layout().first_offset(), log.layout().segment_bytes());
-        let mut walk = Walk::new(slot, first, end).checking_bodies();
+        let first = log.layout().first_offset();
+        let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
         let mut proven = first;
@@ -230,8 +246,12 @@ impl Survey {
                         proven = proof;
                     }
                     let place = Place { slot, offset };
-                    if let Some(header) = log.on(storage).header(place)? {
-                        // Its body is damaged; what it is about is known.
+                    let header = match log.on(storage).header(place)? {
+                        None if !in_hole => log.on(storage).mended_header(place)?,
+                        header => header,
+                    };
+                    if let Some(header) = header {
+                        // A bit of it, or its body, is damaged; what it is about is known.
                         let bytes = log.bytes_of(&header) as u32;
                         survey.note(log, &header, offset, bytes);
                         walk.skip_to(offset + bytes);
@@ -264,7 +284,8 @@ impl Survey {
                 Some(_) => {}
             }
         }
-        self.records += 1;
+        // A page of the index stands wherever it was full, be it between two marks.
+        self.records += u32::from(kind != Kind::Index);
         self.end = offset + bytes;
     }
 

@@ -3,7 +3,7 @@
 use super::StorageEngine;
 use super::error::ReadError;
 use crate::format::{Place, Record};
-use crate::log::{ReadLog, Step, Walk};
+use crate::log::{BodyState, ReadLog, Step, Walk};
 use crate::state::{Charge, List, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber};
@@ -30,6 +30,15 @@ pub enum Finding {
         id: Option<BlockId>,
         /// Whether it is needed; a superseded one is not.
         live: bool,
+    },
+    /// A record in which one bit is flipped: nothing is lost, and moving it writes it right.
+    OneBit {
+        /// Number of the segment.
+        segment: u32,
+        /// Where the record starts, in bytes.
+        offset: u32,
+        /// The id that it holds, if it holds one.
+        id: Option<BlockId>,
     },
     /// A node whose record is not there, or is another's.
     Node {
@@ -62,7 +71,7 @@ pub enum Finding {
 impl Finding {
     /// Whether something is lost by it.
     pub fn is_loss(&self) -> bool {
-        !matches!(self, Self::Body { live: false, .. })
+        !matches!(self, Self::Body { live: false, .. } | Self::OneBit { .. })
     }
 }
 
@@ -166,9 +175,19 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                         if is_live {
                             live.add(Charge::of_header(log.layout(), &header));
                         }
-                        if !log.on(storage).body_is_valid(place, &header)? {
-                            let id = header.record.id().copied();
-                            report.add(Finding::Body { segment, offset, id, live: is_live });
+                        let id = header.record.id().copied();
+                        let flipped = log.on(storage).header(place)?.is_none();
+                        match log.on(storage).body_state(place, &header)? {
+                            BodyState::Sound if flipped => {
+                                report.add(Finding::OneBit { segment, offset, id })
+                            }
+                            BodyState::Sound => {}
+                            BodyState::OneBit(_) => {
+                                report.add(Finding::OneBit { segment, offset, id })
+                            }
+                            BodyState::Damaged => {
+                                report.add(Finding::Body { segment, offset, id, live: is_live });
+                            }
                         }
                     }
                 }
@@ -208,7 +227,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         let Store { storage, log, .. } = &mut self.store;
         let place = log.layout().place(at);
-        Ok(log.on(storage).header(place)?.map(|header| header.record))
+        Ok(log.on(storage).mended_header(place)?.map(|header| header.record))
     }
 
     /// Each edge of the list must be known at its other end.
@@ -274,7 +293,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let sound = state.index.check_hashes(|number| {
             let home = state.index.home(number);
             let place = log.layout().place(home);
-            match log.on(storage).header(place) {
+            match log.on(storage).mended_header(place) {
                 Ok(header) => {
                     header.and_then(|header| header.record.id().map(|id| state.index.hash(id)))
                 }

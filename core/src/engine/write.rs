@@ -4,12 +4,12 @@ use super::error::WriteError;
 use super::operation::{Expect, Operation};
 use super::plan::{Needs, Records};
 use super::{Durability, Mode, StorageEngine};
-use crate::compaction::{Pace, Reserve, TailStep, adjacency_entries_max, purge_step};
+use crate::compaction::{Pace, Reserve, TailStep, purge_step};
 use crate::format::{Place, Record};
 use crate::log::{Log, LogError, ReadLog};
-use crate::state::{Adjacency, Charge, Limit, List, Store};
+use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
-use crate::types::{BlockId, ContextBlock, Direction, EdgeKey, GraphEdge, NodeNumber, Sequence};
+use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
@@ -78,9 +78,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
-            Err(WriteError::NodesFull { .. }) if self.free_numbers()? => {
-                self.survey_batch(operations)?
-            }
+            Err(
+                WriteError::NodesFull { .. }
+                | WriteError::HubPagesFull { .. }
+                | WriteError::BatchTooLarge { .. },
+            ) if self.free_places()? => self.survey_batch(operations)?,
             needs => needs?,
         };
         if needs.records == 0 {
@@ -177,9 +179,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         for (at, operation) in operations.iter().enumerate() {
             let records = self.plan.resolve(&mut self.store, operations, at)?;
             needs.records += records.len() as u32;
+            needs.adds |= matches!(operation, Operation::Put { .. } | Operation::Link(_));
             for record in &records {
                 needs.charge.add(self.store.charge(record));
-                self.count(record, &mut needs)?;
+                self.count(operations, at, record, &mut needs)?;
             }
             if matches!(operation, Operation::Link(_)) && !records.is_empty() {
                 // Making room may free the number of an end that has neither block nor edge; it is
@@ -193,16 +196,19 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(needs)
     }
 
-    fn count(&mut self, record: &Record, needs: &mut Needs) -> Result<(), WriteError<S::Error>> {
+    fn count(
+        &mut self,
+        operations: &[Operation<'_>],
+        at: usize,
+        record: &Record,
+        needs: &mut Needs,
+    ) -> Result<(), WriteError<S::Error>> {
         let Store { storage, log, state } = &mut self.store;
         match record {
             Record::Edge(change) => {
                 needs.pending += 1;
-                if change.add && state.hubs.free() < 2 {
-                    let there = EdgeKey { kind: change.kind.0, number: change.target };
-                    let back = EdgeKey { kind: change.kind.0, number: change.source };
-                    self.check_hub((change.source, Direction::Out), there)?;
-                    self.check_hub((change.target, Direction::In), back)?;
+                if change.add {
+                    self.check_lists(operations, at, change)?;
                 }
             }
             Record::Intent { number, .. } => {
@@ -227,37 +233,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(())
     }
 
-    /// Refuses to make a list longer than a record when there is no place for another page.
-    fn check_hub(
-        &mut self,
-        of: (NodeNumber, Direction),
-        key: EdgeKey,
-    ) -> Result<(), WriteError<S::Error>> {
-        let Store { storage, log, state } = &mut self.store;
-        if state.adjacency(of.0, of.1) == Adjacency::None {
-            return Ok(());
-        }
-        let entries = List::from(&mut log.on(storage), state, of, key)?.record_entries();
-        let pending = state.pending.halves(of.0, of.1).count() as u32;
-        if entries + pending < adjacency_entries_max(log.layout()) {
-            return Ok(());
-        }
-        let hubs = &state.hubs;
-        let needed = u64::from(hubs.len()) + 2;
-        Err(WriteError::HubPagesFull { needed, capacity: u64::from(hubs.capacity()) })
-    }
-
-    /// Finishes open deletions, so that their numbers become free. False if there was none.
-    fn free_numbers(&mut self) -> Result<bool, WriteError<S::Error>> {
-        let mut freed = false;
-        while !self.store.state.intents.is_empty() {
-            self.have_step_room()?;
-            let step = purge_step(&mut self.store, &mut self.fold);
-            freed |= step.map_err(WriteError::from).map_err(|error| self.fail(error))?;
-        }
-        Ok(freed)
-    }
-
     /// The limits that depend on what is stored.
     fn check_needs(&self, needs: &Needs) -> Result<(), WriteError<S::Error>> {
         let too_large = |what, len: u32, max: u32| {
@@ -279,7 +254,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let usable = u64::from(Charge::usable(layout));
         let reserve = Reserve::of(layout.segments());
         let (live, new) = (self.store.state.live.charged, needs.charge.charged);
-        let grows = new > needs.replaced.charged;
+        let grows = needs.adds && new > needs.replaced.charged;
         let limit = u64::from(reserve.live_slots()) * usable;
         let after = (live + new).saturating_sub(needs.replaced.charged);
         let full = |limit: u64, used: u64| {
@@ -311,9 +286,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         while self.store.state.pending.free() < needs.pending {
             self.have_step_room()?;
-            let Some(list) = self.store.state.pending.fullest() else { break };
-            let Some(half) = self.store.state.pending.halves(list.0, list.1).next() else { break };
-            self.fold.fold(&mut self.store, list, half.key)?;
+            if !self.fold_fullest()? {
+                break;
+            }
         }
         let usable = u64::from(Charge::usable(self.store.log.layout()));
         let segments = u32::try_from(needs.charge.charged.div_ceil(usable)).unwrap_or(u32::MAX);

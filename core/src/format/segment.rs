@@ -210,4 +210,32 @@ impl FoundHeader {
         };
         Ok(Self { layout, segment })
     }
+
+    /// The header that these bytes are but for one flipped bit: of the store with this id, or of any if none is given.
+    /// A few hundred checks of a header, unless magic or id are others.
+    pub fn mend(bytes: &[u8], store: Option<StoreId>) -> Option<Self> {
+        let mut copy: [u8; HEADER_BYTES as usize] = *bytes.first_chunk()?;
+        let (raw, _) = Raw::ref_from_prefix(&copy).ok()?;
+        let differing = |found: &[u8], expected: &[u8]| -> u32 {
+            found
+                .iter()
+                .zip(expected)
+                .map(|(found, expected)| (found ^ expected).count_ones())
+                .sum()
+        };
+        let mut wrong = differing(&raw.magic, &MAGIC);
+        wrong += store.map_or(0, |store| differing(&raw.store, store.bytes()));
+        if wrong > 1 {
+            return None;
+        }
+        for at in 0..copy.len() * 8 {
+            *copy.get_mut(at / 8)? ^= 1 << (at % 8);
+            let found = Self::parse(&copy);
+            *copy.get_mut(at / 8)? ^= 1 << (at % 8);
+            if let Ok(found) = found {
+                return Some(found);
+            }
+        }
+        None
+    }
 }

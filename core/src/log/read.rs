@@ -2,7 +2,7 @@
 //! readers through mapped bytes or scratch.
 
 use super::{Log, LogError};
-use crate::format::{CHECK_BYTES, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place, Tag};
+use crate::format::{CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, Header, Place, Tag};
 use crate::storage::Storage;
 use crate::types::Location;
 
@@ -72,13 +72,29 @@ pub trait ReadLog {
         Ok(None)
     }
 
-    /// Reads the header of a record that this store relies on.
+    /// Reads the header of the record at a place where one is known to lie, and mends one flipped bit.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
+        if let Some(header) = self.header(place)? {
+            return Ok(Some(header));
+        }
+        let mut bytes = [0; HEADER_BYTES_MAX];
+        let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
+        let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
+        self.read(place.slot, place.offset, bytes)?;
+        let header = Header::mend(bytes, self.log().seed(place));
+        Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
+    }
+
+    /// Reads the header of a record that this store relies on; one flipped bit is mended.
     ///
     /// # Errors
     /// The storage refused, or the record is damaged.
     fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
         let place = self.log().layout().place(location);
-        self.header(place)?.ok_or_else(|| self.log().corrupt(place))
+        self.mended_header(place)?.ok_or_else(|| self.log().corrupt(place))
     }
 
     /// Whether every check of the record's body holds. O(its length), in small reads.
@@ -90,33 +106,91 @@ pub trait ReadLog {
         place: Place,
         header: &Header,
     ) -> Result<bool, LogError<Self::Error>> {
+        Ok(self.body_state(place, header)? == BodyState::Sound)
+    }
+
+    /// What the checks of the record's body say. O(its length), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_state(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<BodyState, LogError<Self::Error>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
         let body = place.offset + header.bytes;
-        let end = body + body_bytes;
-        let mut checks_at = end;
-        let mut chunk_at = body;
-        while chunk_at < end {
-            let chunk_end = (chunk_at + CHUNK_BYTES).min(end);
-            let mut crc = self.log().seed(Place { slot: place.slot, offset: chunk_at });
-            let mut at = chunk_at;
-            while at < chunk_end {
-                let mut piece = [0; LOOK_BYTES];
-                let take = (chunk_end - at).min(LOOK_BYTES as u32);
-                let Some(piece) = piece.get_mut(..take as usize) else { break };
-                self.read(place.slot, at, piece)?;
-                crc = crc.and(piece);
-                at += take;
-            }
+        let mut state = BodyState::Sound;
+        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
+            let len = (body_bytes - start).min(CHUNK_BYTES);
+            let crc = self.check_of(Place { slot: place.slot, offset: body + start }, len)?;
             let mut check = [0; CHECK_BYTES as usize];
-            self.read(place.slot, checks_at, &mut check)?;
-            if u32::from_le_bytes(check) != crc.get() {
-                return Ok(false);
+            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
+            self.read(place.slot, check_at, &mut check)?;
+            let syndrome = u32::from_le_bytes(check) ^ crc;
+            if syndrome == 0 {
+                continue;
             }
-            checks_at += CHECK_BYTES;
-            chunk_at = chunk_end;
+            state = match (state, Flip::locate(syndrome, len)) {
+                (BodyState::Sound, Some(Flip::InCheck)) => {
+                    BodyState::OneBit(BodyFlip { chunk: chunk as u32, at: None })
+                }
+                (BodyState::Sound, Some(Flip::At { byte, bit })) => {
+                    let at = Some((start + byte, bit));
+                    BodyState::OneBit(BodyFlip { chunk: chunk as u32, at })
+                }
+                _ => return Ok(BodyState::Damaged),
+            };
         }
-        Ok(true)
+        Ok(state)
+    }
+
+    /// The check over `len` bytes at a place.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn check_of(&mut self, place: Place, len: u32) -> Result<u32, LogError<Self::Error>> {
+        let mut crc = self.log().seed(place);
+        for done in (0..len).step_by(LOOK_BYTES) {
+            let mut piece = [0; LOOK_BYTES];
+            let take = (len - done).min(LOOK_BYTES as u32);
+            let piece = piece.get_mut(..take as usize).unwrap_or_default();
+            self.read(place.slot, place.offset + done, piece)?;
+            crc = crc.and(piece);
+        }
+        Ok(crc.get())
+    }
+}
+
+/// What the checks of a body say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BodyState {
+    /// All hold.
+    Sound,
+    /// One bit is flipped.
+    OneBit(BodyFlip),
+    /// More than that.
+    Damaged,
+}
+
+/// A flipped bit in a body or in its checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BodyFlip {
+    /// Which check fails, counted from 0.
+    pub chunk: u32,
+    /// Byte of the body, and bit of the byte; `None` if the check itself is hit.
+    pub at: Option<(u32, u8)>,
+}
+
+impl BodyFlip {
+    /// Flips the bit back in `bytes`, which start at byte `start` of the body, if it lies there.
+    pub fn mend(&self, bytes: &mut [u8], start: u32) {
+        let Some((byte, bit)) = self.at else { return };
+        let place = byte.checked_sub(start).map(|place| place as usize);
+        if let Some(byte) = place.and_then(|place| bytes.get_mut(place)) {
+            *byte ^= 1 << bit;
+        }
     }
 }
 

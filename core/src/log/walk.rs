@@ -10,6 +10,9 @@ pub struct Walk {
     at: u32,
     end: u32,
     bodies: bool,
+    /// Whether a header may be mended: not where the log may have ended, nor within damage that goes on.
+    mends: bool,
+    in_damage: bool,
 }
 
 /// What a walk met.
@@ -36,13 +39,19 @@ pub enum Step {
 impl Walk {
     /// A walk over the segment in `slot` from offset `from` up to `end`. It looks at headers only.
     pub const fn new(slot: u32, from: u32, end: u32) -> Self {
-        Self { slot, at: from, end, bodies: false }
+        Self { slot, at: from, end, bodies: false, mends: true, in_damage: false }
     }
 
     /// The same walk, that takes a record for valid only if its body is, too.
     #[must_use]
     pub const fn checking_bodies(self) -> Self {
         Self { bodies: true, ..self }
+    }
+
+    /// The same walk, over bytes that may never have been records: nothing is mended.
+    #[must_use]
+    pub const fn unproven(self) -> Self {
+        Self { mends: false, ..self }
     }
 
     /// Offset of the next step, in bytes.
@@ -65,7 +74,12 @@ impl Walk {
         }
         let place = Place { slot: self.slot, offset: self.at };
         let invalid = Ok(Step::Invalid { offset: self.at });
-        let Some(header) = from.header(place)? else { return invalid };
+        let header = match from.header(place)? {
+            None if self.mends && !self.in_damage => from.mended_header(place)?,
+            header => header,
+        };
+        self.in_damage = header.is_none();
+        let Some(header) = header else { return invalid };
         let bytes = from.log().bytes_of(&header);
         if u64::from(self.at) + bytes > u64::from(self.end) {
             return invalid;

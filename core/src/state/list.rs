@@ -3,7 +3,7 @@
 use super::{Adjacency, State};
 use crate::edges::Half;
 use crate::format::{ENTRY_BYTES, Record, entry_key};
-use crate::log::{LogError, ReadLog};
+use crate::log::{BodyFlip, BodyState, LogError, ReadLog};
 use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, Location, NodeNumber};
 
 /// Entries that are read at once.
@@ -18,6 +18,8 @@ struct Page {
     /// Where its entries start in the segment, in bytes.
     body: u32,
     next: u32,
+    /// A bit of the entries that is flipped.
+    flip: Option<BodyFlip>,
 }
 
 /// The folded edges of a node in one direction, in key order, from some key on. What is pending is
@@ -80,7 +82,7 @@ impl List {
                 None => return Ok(()),
             },
         };
-        let mut page = Page { range, location, entries: 0, body: 0, next: 0 };
+        let mut page = Page { range, location, entries: 0, body: 0, next: 0, flip: None };
         if !location.is_none() {
             let header = log.known_header(location)?;
             let place = log.log().layout().place(location);
@@ -88,9 +90,11 @@ impl List {
                 return Err(log.log().corrupt(place));
             };
             // Entries of a damaged list would be other edges: it is checked whenever it is read.
-            if !log.body_is_valid(place, &header)? {
-                return Err(log.log().corrupt(place));
-            }
+            page.flip = match log.body_state(place, &header)? {
+                BodyState::Sound => None,
+                BodyState::OneBit(flip) => Some(flip),
+                BodyState::Damaged => return Err(log.log().corrupt(place)),
+            };
             page.entries = entries;
             page.body = place.offset + header.bytes;
         }
@@ -108,6 +112,7 @@ impl List {
                 let mut bytes = [0; ENTRY_BYTES as usize];
                 let slot = log.log().layout().place(page.location).slot;
                 log.read(slot, page.body + middle * ENTRY_BYTES, &mut bytes)?;
+                page.flip.iter().for_each(|flip| flip.mend(&mut bytes, middle * ENTRY_BYTES));
                 if entry_key(&bytes) < key { low = middle + 1 } else { high = middle }
             }
             page.next = low;
@@ -167,6 +172,7 @@ impl List {
             let at = page.body + page.next * ENTRY_BYTES;
             let into = self.window.get_mut(..bytes).unwrap_or_default();
             log.read(slot, at, into)?;
+            page.flip.iter().for_each(|flip| flip.mend(into, page.next * ENTRY_BYTES));
         }
         let start = ((page.next - self.window_first) * ENTRY_BYTES) as usize;
         Ok(self.window.get(start..).and_then(|rest| rest.first_chunk()).map(entry_key))

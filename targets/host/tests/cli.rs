@@ -1,4 +1,5 @@
 //! The command as a user meets it: what it prints, what it leaves behind, and how it ends.
+#![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod common;

@@ -1,9 +1,9 @@
 //! An image that uses the whole store and has no global allocator: that it links is the proof.
 //!
-//! A crate that asks for `alloc` anywhere below this image does not link here ("no global memory allocator found").
-//! The scenario calls every door of the store once, over RAM, so that the linker must keep what lies behind them.
-//! `cargo task test` builds it; on a board (or in QEMU, as `lm3s6965evb`) it ends in `finish`, where a debugger reads
-//! what came of it.
+//! A crate that asks for `alloc` anywhere below this image does not link here ("no global memory
+//! allocator found"). The scenario calls every door of the store once, over RAM, so that the linker
+//! must keep what lies behind them. `cargo task test` builds it; on a board (or in QEMU, as
+//! `lm3s6965evb`) it ends in `finish`, where a debugger reads what came of it.
 //!
 //! Region and media lie on the stack, which takes all the RAM there is: a firmware has them in statics.
 #![no_std]
