@@ -4,6 +4,7 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every step a cut point, with more seeds: minutes
 //! become hours.
+#![cfg(test)]
 
 mod common;
 

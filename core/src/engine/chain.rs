@@ -43,7 +43,13 @@ pub(super) fn find_newest<S: Storage>(
         below = (log.ring.slot(slot).number(), slot);
         let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
         let Some(header) = header else { continue };
-        let survey = Survey::of(log, storage, slot)?;
+        // After a failed sync, nothing counts that came behind the last one that did not fail.
+        let end = match log.beyond_doubt() {
+            Some(synced) if header.number > synced.number => continue,
+            Some(synced) if header.number == synced.number => synced.end,
+            _ => log.layout().segment_bytes(),
+        };
+        let survey = Survey::of(log, storage, slot, end)?;
         if !survey.counts(&header) {
             continue;
         }

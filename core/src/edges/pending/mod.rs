@@ -61,7 +61,7 @@ const fn bucket_count(capacity: u32) -> u32 {
 }
 
 /// Entries that [`PendingEdges::fullest`] looks at.
-const LOOK_AT: u32 = 32;
+const LOOK_AT: u32 = 8;
 
 /// Links of a chain that [`PendingEdges::fullest`] follows.
 const COUNT_TO: usize = 64;
@@ -279,7 +279,7 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    /// Which list to fold to make room: the one with the most pending halves among those of the next 32
+    /// Which list to fold to make room: the one with the most pending halves among those of the next 8
     /// changes. `None` if nothing is pending.
     ///
     /// Each call goes on where the last one ended, so every change has its turn. A list of 64 is long enough

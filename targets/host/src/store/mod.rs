@@ -322,12 +322,9 @@ impl Graph for Store {
         let mut scan = self.engine()?.reader().scan(order);
         loop {
             match self.undamaged(scan.next_block())? {
-                Some(Some(block)) => {
-                    if visit(block)?.is_break() {
-                        break;
-                    }
-                }
-                Some(None) => break,
+                Some(Some(block)) if visit(block)?.is_continue() => {}
+                Some(_) => break,
+                // That one cannot be read; the next may.
                 None => {}
             }
         }
