@@ -9,8 +9,8 @@ mod copy;
 pub use copy::{Copied, CopyAs};
 
 use super::LogError;
-use super::page::OpenPage;
-use super::read::{LOOK_BYTES, OnStorage};
+use super::page::{OpenPage, SealedPage};
+use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
 use crate::format::{
     CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
@@ -468,28 +468,29 @@ impl<'r> Log<'r> {
         self.open_segment(storage, Some(predecessor), Opening::Append)
     }
 
+    /// Writes the index page of the newest records, and begins the next one behind it.
     fn write_page<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let record = self.page.record();
         let start = self.at;
+        let sealed = self.page.seal();
+        let written = self.append_page(storage, &sealed);
+        self.page = match written {
+            Ok(()) => sealed.reopen(self.at, start),
+            Err(_) => sealed.unseal(),
+        };
+        written
+    }
+
+    fn append_page<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        page: &SealedPage<'r>,
+    ) -> Result<(), LogError<S::Error>> {
+        let record = page.record();
         self.write_header(storage, &record, false)?;
-        // The columns borrow the page, `put` the whole log: they are written column by column.
-        for column in 0..self.page.columns().len() {
-            let len = self.page.columns().get(column).map_or(0, |bytes| bytes.len());
-            let mut done = 0;
-            while done < len {
-                let mut piece = [0; LOOK_BYTES];
-                let bytes = self.page.columns().get(column).and_then(|bytes| bytes.get(done..));
-                let bytes = bytes.unwrap_or_default();
-                let take = bytes.len().min(piece.len());
-                let (from, _) = bytes.split_at_checked(take).unwrap_or((bytes, &[]));
-                let Some(into) = piece.get_mut(..take) else { break };
-                into.copy_from_slice(from);
-                self.body(storage, into)?;
-                done += take;
-            }
+        for column in page.columns() {
+            self.body(storage, column)?;
         }
         self.end(storage, &record, false)?;
-        self.page.restart(self.at, start);
         Ok(())
     }
 
