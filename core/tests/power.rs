@@ -4,6 +4,12 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every step a cut point, with more seeds: minutes
 //! become hours.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

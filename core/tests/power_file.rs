@@ -3,6 +3,12 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every write and every sync a cut point, and tries
 //! all subsets of up to ten pieces.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
