@@ -4,16 +4,7 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every step a cut point, with more seeds: minutes
 //! become hours.
-<<<<<<< HEAD
 #![cfg(test)]
-=======
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
->>>>>>> power
 
 mod common;
 
