@@ -10,6 +10,7 @@ use crate::log::{Log, LogError, ReadLog};
 use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
+use core::sync::atomic::Ordering;
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
