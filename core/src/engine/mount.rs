@@ -245,7 +245,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
-        self.damaged = replay.damaged;
+        self.damaged = replay.damaged + newest.unreadable;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));

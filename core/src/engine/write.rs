@@ -10,6 +10,7 @@ use crate::log::{Log, LogError, ReadLog};
 use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
+use core::sync::atomic::Ordering;
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
@@ -71,10 +72,32 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         operations: &[Operation<'_>],
     ) -> Result<Sequence, WriteError<S::Error>> {
+        let newest = self.store.log.number_max();
+        let written = self.write_batch(operations);
+        self.forget_checks(newest);
+        written
+    }
+
+    /// Forgets what is known of the checksums in slots whose segments came after `newest`.
+    pub(super) fn forget_checks(&mut self, newest: u32) {
+        if self.store.log.number_max() == newest {
+            return;
+        }
+        for (slot, known) in self.store.log.ring.slots().iter().zip(self.verified.iter()) {
+            if slot.number() > newest {
+                known.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        operations: &[Operation<'_>],
+    ) -> Result<Sequence, WriteError<S::Error>> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
@@ -96,16 +119,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
         if let Err(error) = self.write_records(operations, !single) {
             // What was written of the batch is void only once a recovery says so.
-            self.mode = Mode::Failed;
+            self.give_up();
             return Err(error);
         }
         Ok(self.sequence)
     }
 
+    fn give_up(&mut self) {
+        self.mode = Mode::Failed;
+        self.store.log.abandon();
+    }
+
     /// Remembers that nothing is known of the media's end any more, if that is what the error means.
     pub(super) fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
         if matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. })) {
-            self.mode = Mode::Failed;
+            self.give_up();
         }
         error
     }
