@@ -3,6 +3,16 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every write and every sync a cut point, and tries
 //! all subsets of up to ten pieces.
+<<<<<<< HEAD
+#![cfg(test)]
+=======
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+>>>>>>> power
 
 mod common;
 

@@ -19,7 +19,7 @@ mod ring;
 mod walk;
 
 pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Synced, Traffic};
-pub use page::OpenPage;
+pub use page::{OpenPage, SealedPage};
 pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};

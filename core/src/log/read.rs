@@ -41,8 +41,8 @@ pub trait ReadLog {
         Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
     }
 
-    /// The next valid header in the segment from offset `from` on, wherever records may start. O(the rest of the
-    /// segment), in small reads.
+    /// The next valid header in the segment from offset `from` on, wherever records may start.
+    /// O(the rest of the segment), in small reads.
     ///
     /// # Errors
     /// The storage refused.
