@@ -153,8 +153,9 @@ impl<'r> Fold<'r> {
 /// How many entries each record gets, so that all get about as many.
 fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
     let max = adjacency_entries_max(store.log.layout());
-    // A list that is cut into pages takes a place for each. Where they are lacking, the record becomes longer than it
-    // should be; links that it could not hold are refused, so that it stays bounded.
+    // A list that is cut into pages takes a place for each. Where they are lacking, the record
+    // becomes longer than it should be; links that it could not hold are refused, so that it stays
+    // bounded.
     let pages = entries.div_ceil(max).min(store.state.hubs.free()).max(1);
     entries.div_ceil(pages).max(1)
 }

@@ -43,13 +43,19 @@ pub(super) fn find_newest<S: Storage>(
         }
     }
     let mut newest: Option<Newest> = None;
-    let mut below = u32::MAX;
+    let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
-        below = log.ring.slot(slot).number();
+        below = (log.ring.slot(slot).number(), slot);
         let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
         let Some(header) = header else { continue };
-        let survey = Survey::of(log, storage, slot)?;
+        // After a failed sync, nothing counts that came behind the last one that did not fail.
+        let end = match log.beyond_doubt() {
+            Some(synced) if header.number > synced.number => continue,
+            Some(synced) if header.number == synced.number => synced.end,
+            _ => log.layout().segment_bytes(),
+        };
+        let survey = Survey::of(log, storage, slot, end)?;
         if !survey.counts(&header) {
             continue;
         }
@@ -65,11 +71,11 @@ pub(super) fn find_newest<S: Storage>(
     newest.ok_or(OpenError::NoStore)
 }
 
-/// The slot with the greatest segment number below this one.
-fn next_lower(log: &Log<'_>, below: u32) -> Option<u32> {
-    let known = log.ring.slots().iter().zip(0..);
-    let lower = known.filter(|(slot, _)| slot.number() != 0 && slot.number() < below);
-    lower.max_by_key(|(slot, _)| slot.number()).map(|(_, slot)| slot)
+/// The slot with the greatest segment number below this one. A number is found twice where a header
+/// was torn and reads as valid only now and then: both are looked at.
+fn next_lower(log: &Log<'_>, below: (u32, u32)) -> Option<u32> {
+    let known = log.ring.slots().iter().zip(0..).map(|(slot, at)| (slot.number(), at));
+    known.filter(|known| known.0 != 0 && *known < below).max().map(|(_, slot)| slot)
 }
 
 /// Protects a segment and all that it follows on.

@@ -215,7 +215,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.tail = TailCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
         if self.mode != Mode::ReadOnly {
-            self.store.storage.sync().map_err(LogError::Storage)?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync_storage(storage)?;
         }
         let Store { storage, log, .. } = &mut self.store;
         let newest = find_newest(log, storage)?;
@@ -244,6 +245,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             self.store.log.next_node = self.store.state.index.high_water();
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
+            self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + newest.unreadable;
         let Store { log, state, .. } = &mut self.store;

@@ -63,6 +63,8 @@ pub(super) struct Needs {
     pub(super) charge: Charge,
     /// What the records that they supersede took.
     pub(super) replaced: Charge,
+    /// Whether something is put or linked. What only takes away is never refused for want of space.
+    pub(super) adds: bool,
     /// Edge changes.
     pub(super) pending: u32,
     /// Nodes with edges that are deleted.

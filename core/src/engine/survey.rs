@@ -197,7 +197,7 @@ fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
 /// What lies in a segment of which only the header is known: its valid records up to the first that is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
-    /// How many valid records there are.
+    /// How many valid records there are, pages of the index left out.
     pub(super) records: u32,
     /// Spans that hold none, before one that proves that they did.
     pub(super) holes: u32,
@@ -239,13 +239,14 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot`, bodies and all. O(one segment).
+    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
+        end: u32,
     ) -> Result<Self, LogError<S::Error>> {
-        let (first, end) = (log.layout().first_offset(), log.layout().segment_bytes());
+        let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
@@ -305,7 +306,8 @@ impl Survey {
                 Some(_) => {}
             }
         }
-        self.records += 1;
+        // A page of the index stands wherever it was full, be it between two marks.
+        self.records += u32::from(kind != Kind::Index);
         self.end = offset + bytes;
     }
 
@@ -382,8 +384,9 @@ impl Found {
     }
 }
 
-/// A valid record behind an invalid one that tells damage from a tear: what lies before it was durable when it was
-/// written. On a medium that keeps write order any record tells that, on another one a marked record.
+/// A valid record behind an invalid one that tells damage from a tear: what lies before it was
+/// durable when it was written. On a medium that keeps write order any record tells that, on
+/// another one a marked record.
 fn find_proof<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,

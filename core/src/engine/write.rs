@@ -218,6 +218,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         for (at, operation) in operations.iter().enumerate() {
             let records = self.plan.resolve(&mut self.store, operations, at)?;
             needs.records += records.len() as u32;
+            needs.adds |= matches!(operation, Operation::Put { .. } | Operation::Link(_));
             for record in &records {
                 needs.charge.add(self.store.charge(record));
                 self.count(operations, at, record, &mut needs)?;
@@ -292,7 +293,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let usable = u64::from(Charge::usable(layout));
         let reserve = Reserve::of(layout.segments());
         let (live, new) = (self.store.state.live.charged, needs.charge.charged);
-        let grows = new > needs.replaced.charged;
+        let grows = needs.adds && new > needs.replaced.charged;
         let limit = u64::from(reserve.live_slots()) * usable;
         let after = (live + new).saturating_sub(needs.replaced.charged);
         let full = |limit: u64, used: u64| {

@@ -4,13 +4,17 @@
 //! few large writes. What lies in the buffer is not on media yet: [`Log::flush`] ends every
 //! operation that others may look at.
 
+mod copy;
+
+pub use copy::{Copied, CopyAs};
+
 use super::LogError;
-use super::page::OpenPage;
-use super::read::{BodyFlip, BodyState, LOOK_BYTES, OnStorage, ReadLog};
+use super::page::{OpenPage, SealedPage};
+use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor,
-    Record, Salt, SegmentHeader,
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
+    SegmentHeader,
 };
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;
@@ -45,25 +49,13 @@ pub struct Appended {
     pub bytes: u32,
 }
 
-/// A record that was copied.
+/// An end of the log that was durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Copied {
-    /// Where it lies now.
-    pub appended: Appended,
-    /// Whether the checks of its body held as it was read.
-    pub sound: bool,
-}
-
-/// What a copied record is where it goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CopyAs {
-    /// A record on its own. A damaged body stays damaged.
-    Single,
-    /// A record of a batch. A damaged body stays damaged.
-    InBatch,
-    /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
-    /// was read, since it means nothing otherwise.
-    Tentative,
+pub struct Synced {
+    /// Number of the open segment.
+    pub number: u32,
+    /// Offset behind its last record, in bytes.
+    pub end: u32,
 }
 
 /// The record that is being written.
@@ -96,6 +88,10 @@ pub struct Log<'r> {
     /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
     in_record: bool,
     mark_next: bool,
+    /// Where the log ended when it was synced last; `None` before the first time.
+    synced: Option<Synced>,
+    /// Whether a sync failed since: what was written behind may read well and be lost all the same.
+    in_doubt: bool,
     number_max: u32,
     /// Number of the newest retired segment; 0 if there is none.
     pub retired: u32,
@@ -146,6 +142,8 @@ impl<'r> Log<'r> {
             writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
             in_record: false,
             mark_next: false,
+            synced: None,
+            in_doubt: false,
             number_max: 0,
             retired: 0,
             next_node: 0,
@@ -153,7 +151,8 @@ impl<'r> Log<'r> {
         })
     }
 
-    /// Forgets what is known of the media, to look at them anew.
+    /// Forgets what is known of the media, to look at them anew; but not up to where they may be
+    /// believed.
     pub fn forget(&mut self) {
         self.ring.clear();
         self.page.restart(0, 0);
@@ -434,13 +433,36 @@ impl<'r> Log<'r> {
     /// Makes everything that was appended durable; the next record says so.
     ///
     /// # Errors
-    /// The storage refused; nothing is known about what was appended since the last sync.
+    /// The storage refused; nothing is known about what was appended since the last sync, and what
+    /// was is [`beyond_doubt`](Self::beyond_doubt) no more.
     pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         self.flush(storage)?;
-        storage.sync().map_err(LogError::Storage)?;
-        self.traffic.syncs += 1;
+        self.sync_storage(storage)?;
+        self.synced = Some(Synced { number: self.head_number(), end: self.at });
         self.mark_next = true;
         Ok(())
+    }
+
+    /// Makes durable what was written before this log knew of it.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub fn sync_storage<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let synced = storage.sync().map_err(LogError::Storage);
+        self.in_doubt |= synced.is_err();
+        self.traffic.syncs += 1;
+        synced
+    }
+
+    /// Up to where the log may be believed, if a sync failed; what lies behind is void, however it
+    /// reads: a cache may show what the disk has lost.
+    pub fn beyond_doubt(&self) -> Option<Synced> {
+        self.synced.filter(|_| self.in_doubt)
+    }
+
+    /// A recovery voided what was in doubt.
+    pub fn end_doubt(&mut self) {
+        self.in_doubt = false;
     }
 
     /// Seals the open segment with its last index page and opens the next one.
@@ -459,28 +481,29 @@ impl<'r> Log<'r> {
         self.open_segment(storage, Some(predecessor), Opening::Append)
     }
 
+    /// Writes the index page of the newest records, and begins the next one behind it.
     fn write_page<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let record = self.page.record();
         let start = self.at;
+        let sealed = self.page.seal();
+        let written = self.append_page(storage, &sealed);
+        self.page = match written {
+            Ok(()) => sealed.reopen(self.at, start),
+            Err(_) => sealed.unseal(),
+        };
+        written
+    }
+
+    fn append_page<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        page: &SealedPage<'r>,
+    ) -> Result<(), LogError<S::Error>> {
+        let record = page.record();
         self.write_header(storage, &record, false)?;
-        // The columns borrow the page, `put` the whole log: they are written column by column.
-        for column in 0..self.page.columns().len() {
-            let len = self.page.columns().get(column).map_or(0, |bytes| bytes.len());
-            let mut done = 0;
-            while done < len {
-                let mut piece = [0; LOOK_BYTES];
-                let bytes = self.page.columns().get(column).and_then(|bytes| bytes.get(done..));
-                let bytes = bytes.unwrap_or_default();
-                let take = bytes.len().min(piece.len());
-                let (from, _) = bytes.split_at_checked(take).unwrap_or((bytes, &[]));
-                let Some(into) = piece.get_mut(..take) else { break };
-                into.copy_from_slice(from);
-                self.body(storage, into)?;
-                done += take;
-            }
+        for column in page.columns() {
+            self.body(storage, column)?;
         }
         self.end(storage, &record, false)?;
-        self.page.restart(self.at, start);
         Ok(())
     }
 
@@ -552,105 +575,6 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
-    /// its header: the key answers that it is damaged, not with its past. What was written is read
-    /// back and checked.
-    ///
-    /// The body is read once, and the bytes that are checked are those that are written: a word
-    /// that reads differently each time never gets a check that fits it.
-    ///
-    /// # Errors
-    /// As [`append`](Self::append); or what was written does not read back.
-    pub fn copy<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        header: &Header,
-        how: CopyAs,
-    ) -> Result<Copied, LogError<S::Error>> {
-        // A record of a batch is counted, so that it must be right at the first time; others are written once more if
-        // it turns out that a bit can be mended.
-        let known = match how {
-            CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
-            CopyAs::Single | CopyAs::Tentative => None,
-        };
-        let copied = self.copy_once(storage, from, header, how, known)?;
-        if copied.sound || how != CopyAs::Single {
-            return Ok(copied);
-        }
-        match flip_in(self.on(storage).body_state(from, header)?) {
-            Some(flip) => self.copy_once(storage, from, header, how, Some(flip)),
-            None => Ok(copied),
-        }
-    }
-
-    fn copy_once<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        header: &Header,
-        how: CopyAs,
-        flip: Option<BodyFlip>,
-    ) -> Result<Copied, LogError<S::Error>> {
-        let record = &header.record;
-        let in_batch = how != CopyAs::Single;
-        self.begin(storage, record, in_batch)?;
-        // Within the segment, which is 32 bits long: the header was taken for valid.
-        let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
-        let body = from.offset + header.bytes;
-        let mut sound = true;
-        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
-            let len = (body_bytes - start).min(CHUNK_BYTES);
-            let at = Place { slot: from.slot, offset: body + start };
-            let crc = self.copy_chunk(storage, at, (start, len), flip)?;
-            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
-            let mut check = [0; CHECK_BYTES as usize];
-            self.read(storage, from.slot, check_at, &mut check)?;
-            let check_is_hit =
-                flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
-            let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
-            let spoils = !fits && how != CopyAs::Tentative;
-            self.writing.spoil = if spoils { u32::MAX } else { 0 };
-            sound &= fits;
-        }
-        let appended = self.end(storage, record, in_batch)?;
-        self.flush(storage)?;
-        let place = self.layout.place(appended.location);
-        let written = self.on(storage).header(place)?;
-        let Some(written) = written.filter(|written| written.record == *record) else {
-            return Err(self.corrupt(place));
-        };
-        let expected = sound || how == CopyAs::Tentative;
-        if self.on(storage).body_is_valid(place, &written)? != expected {
-            return Err(self.corrupt(place));
-        }
-        Ok(Copied { appended, sound })
-    }
-
-    /// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over them where
-    /// they were.
-    fn copy_chunk<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        (start, len): (u32, u32),
-        flip: Option<BodyFlip>,
-    ) -> Result<Crc, LogError<S::Error>> {
-        let mut crc = self.seed(from);
-        let mut done = 0;
-        while done < len {
-            let mut piece = [0; LOOK_BYTES];
-            let take = (len - done).min(LOOK_BYTES as u32);
-            let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + done, piece)?;
-            flip.iter().for_each(|flip| flip.mend(piece, start + done));
-            crc = crc.and(piece);
-            self.body(storage, piece)?;
-            done += take;
-        }
-        Ok(crc)
-    }
-
     // ---- reading ----
 
     /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
@@ -694,14 +618,6 @@ impl<'r> Log<'r> {
     /// The log together with its storage, for reading.
     pub fn on<'a, S>(&'a mut self, storage: &'a mut S) -> OnStorage<'a, 'r, S> {
         OnStorage { log: self, storage }
-    }
-}
-
-/// The bit that can be mended.
-fn flip_in(state: BodyState) -> Option<BodyFlip> {
-    match state {
-        BodyState::OneBit(flip) => Some(flip),
-        BodyState::Sound | BodyState::Damaged => None,
     }
 }
 

@@ -18,8 +18,8 @@ mod read;
 mod ring;
 mod walk;
 
-pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Traffic};
-pub use page::OpenPage;
+pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Synced, Traffic};
+pub use page::{OpenPage, SealedPage};
 pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};
