@@ -197,8 +197,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// everything past the last sync that succeeded. Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
-    /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes, until `recover`
-    /// is called again and succeeds.
+    /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes, until
+    /// `recover` is called again and succeeds.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());

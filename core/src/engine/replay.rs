@@ -12,8 +12,8 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
-    /// Whether something of it is missing, or it is two batches: it began before the tail (what is missing was
-    /// dead or moved when its segment was retired), or there is damage before it or in it.
+    /// Whether something of it is missing, or it is two batches: it began before the tail (what is missing
+    /// was dead or moved when its segment was retired), or there is damage before it or in it.
     cut_off: bool,
 }
 
@@ -98,8 +98,8 @@ impl Replay {
                 Ok(())
             }
             (_, false) => {
-                // The engine appends nothing behind half a batch but in the segment of a recovery: it is the end of the
-                // batch that is damaged.
+                // The engine appends nothing behind half a batch but in the segment of a recovery: it is the
+                // end of the batch that is damaged.
                 if let Some(run) = self.run.take().filter(|run| run.cut_off) {
                     self.apply_run(store, run, at)?;
                 }

@@ -423,8 +423,8 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the open
-    /// segment behind what is on media. Nothing is appended before the log is looked at anew.
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the
+    /// open segment behind what is on media. Nothing is appended before the log is looked at anew.
     pub fn abandon(&mut self) {
         (self.buffered, self.in_record) = (0, false);
         (self.at, self.flushed) = (self.whole, self.whole);

@@ -43,8 +43,8 @@ impl Charge {
         }
     }
 
-    /// What the change may take when it is folded: a list of its own at both ends, each longer by the alignment, by
-    /// which a list that is there may grow beyond that.
+    /// What the change may take when it is folded: a list of its own at both ends, each longer by the
+    /// alignment, by which a list that is there may grow beyond that.
     fn folded(layout: &Layout, change: &EdgeChange) -> u64 {
         let ends = [(change.source, Direction::Out), (change.target, Direction::In)];
         let lists = ends.map(|(number, direction)| {
