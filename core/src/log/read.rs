@@ -28,8 +28,8 @@ pub trait ReadLog {
         into: &mut [u8],
     ) -> Result<(), LogError<Self::Error>>;
 
-    /// Borrows `into.len()` bytes at `offset` in `slot`: from where they lie if that is possible, else from `into`,
-    /// into which they are read.
+    /// Borrows `into.len()` bytes at `offset` in `slot`: from where they lie if that is possible, else from
+    /// `into`, into which they are read.
     ///
     /// # Errors
     /// The storage refused.
