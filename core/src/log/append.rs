@@ -82,6 +82,8 @@ pub struct Log<'r> {
     /// Offset in the open segment at which the buffer starts, and at which the next byte goes.
     flushed: u32,
     at: u32,
+    /// Offset behind the last record that is on media whole.
+    whole: u32,
     writing: Writing,
     /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
     in_record: bool,
@@ -136,6 +138,7 @@ impl<'r> Log<'r> {
             buffered: 0,
             flushed: 0,
             at: 0,
+            whole: 0,
             writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
             in_record: false,
             mark_next: false,
@@ -153,7 +156,7 @@ impl<'r> Log<'r> {
     pub fn forget(&mut self) {
         self.ring.clear();
         self.page.restart(0, 0);
-        (self.buffered, self.flushed, self.at) = (0, 0, 0);
+        (self.buffered, self.flushed, self.at, self.whole) = (0, 0, 0, 0);
         (self.in_record, self.mark_next) = (false, false);
         (self.number_max, self.retired) = (0, 0);
     }
@@ -414,7 +417,17 @@ impl<'r> Log<'r> {
         self.traffic.bytes_written += bytes.len() as u64;
         self.flushed = self.at;
         self.buffered = 0;
+        if !self.in_record {
+            self.whole = self.at;
+        }
         Ok(())
+    }
+
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the open
+    /// segment behind what is on media. Nothing is appended before the log is looked at anew.
+    pub fn abandon(&mut self) {
+        (self.buffered, self.in_record) = (0, false);
+        (self.at, self.flushed) = (self.whole, self.whole);
     }
 
     /// Makes everything that was appended durable; the next record says so.
@@ -521,7 +534,7 @@ impl<'r> Log<'r> {
         };
         self.number_max = number;
         self.ring.push_head(slot, number);
-        (self.at, self.flushed, self.buffered) = (0, 0, 0);
+        (self.at, self.flushed, self.buffered, self.whole) = (0, 0, 0, 0);
         let bytes = header.encode(&self.layout);
         debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
         self.put(storage, &bytes)?;

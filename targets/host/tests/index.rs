@@ -1,4 +1,5 @@
 //! Indexing an edited tree writes what changed, and nothing else.
+#![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod common;
@@ -48,7 +49,8 @@ fn indexing_an_edited_tree_writes_only_what_changed() {
     case.write("tree/new.rs", "pub fn added() {\n    f7_2();\n}\n");
     let report = case.run("index tree --json");
     let (old, new) = (lines(&before), lines(&case.run("export")));
-    // Put again: the file and the function that were edited. New: the file, its function, three edges; the call.
+    // Put again: the file and the function that were edited. New: the file, its function, three edges; the
+    // call.
     // The callers of what is gone call a name without a definition from now on.
     let came: Vec<&String> = new.difference(&old).collect();
     assert_eq!(figure(&report, "written"), came.len() as u64, "{came:#?}");

@@ -1,5 +1,6 @@
 //! Random JSON lines against a plain model: what a store exports is what its operations come to, one after
 //! another, and an export survives an import byte for byte.
+#![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod common;

@@ -1,8 +1,8 @@
 //! `cargo task million`: a million generated blocks with ten million edges, imported, compared with what was
 //! generated, and verified; and what that takes.
 //!
-//! The same is done with a tenth of it first, since the memory beyond the region (and the map of the file, which
-//! is no memory of the process) must not grow with the number of blocks. What it takes is sampled from
+//! The same is done with a tenth of it first, since the memory beyond the region (and the map of the file,
+//! which is no memory of the process) must not grow with the number of blocks. What it takes is sampled from
 //! `/proc/PID/status` while the import runs, so that this task needs Linux. It takes minutes, and 3 GB of the
 //! folder for temporary files.
 

@@ -274,13 +274,13 @@ fn set_free<T: Plain>(room: &mut T, next_free: u32) {
         room.as_mut_bytes().fill(POISON);
     }
     if let Some(start) = room.as_mut_bytes().first_chunk_mut() {
-        *start = next_free.to_ne_bytes();
+        *start = next_free.to_le_bytes();
     }
 }
 
 /// What [`set_free`] noted.
 fn next_free<T: Plain>(mut room: T) -> u32 {
-    room.as_mut_bytes().first_chunk().map_or(NONE, |start| u32::from_ne_bytes(*start))
+    room.as_mut_bytes().first_chunk().map_or(NONE, |start| u32::from_le_bytes(*start))
 }
 
 #[cfg(test)]

@@ -1,38 +1,26 @@
-//! The engine's region: pages of its own from the operating system, given back as soon as it goes.
-//!
-//! The allocator would keep what a smaller region leaves when a larger one takes its place, and both would
-//! stay resident.
+//! The memory of the engine: one region, made anew when a larger one is needed.
 
-use memmap2::MmapMut;
-use std::io;
+use std::collections::TryReserveError;
 use std::mem::MaybeUninit;
 
-/// Memory for an engine, zeroed when first touched; or none.
+/// The bytes from which everything that the engine holds in RAM is carved.
+///
+/// Large vectors are pages of their own, which go back to the system when they are dropped: of a region that
+/// became too small nothing stays behind.
 #[derive(Default)]
-pub(super) struct Region(Option<MmapMut>);
+pub(super) struct Region(Vec<u8>);
 
 impl Region {
-    /// A region of so many bytes.
-    ///
-    /// # Errors
-    /// The operating system has no such memory.
-    pub(super) fn new(bytes: usize) -> io::Result<Self> {
-        MmapMut::map_anon(bytes).map(|map| Self(Some(map)))
+    /// A region of so many bytes. They are touched, and become resident, as the engine carves them.
+    pub(super) fn new(bytes: usize) -> Result<Self, TryReserveError> {
+        let mut room = Vec::new();
+        room.try_reserve_exact(bytes)?;
+        Ok(Self(room))
     }
 
     /// Its bytes.
     pub(super) fn bytes(&mut self) -> &mut [MaybeUninit<u8>] {
-        let bytes: &mut [u8] = self.0.as_deref_mut().unwrap_or_default();
-        let (first, len) = (bytes.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes.len());
-        // SAFETY:
-        // - first and length are those of a slice that is borrowed for as long, and alone, as the result is;
-        // - `MaybeUninit<u8>` is laid out like `u8`;
-        // - bytes that are made uninitialised through the result are read by nobody: the map is private to this
-        //   type, which never reads it.
-        #[allow(unsafe_code)]
-        unsafe {
-            std::slice::from_raw_parts_mut(first, len)
-        }
+        self.0.spare_capacity_mut()
     }
 }
 
@@ -42,7 +30,7 @@ mod tests {
 
     #[test]
     fn a_region_has_its_bytes_or_says_so() {
-        assert_eq!(Region::new(12_345).unwrap().bytes().len(), 12_345);
+        assert!(Region::new(12_345).unwrap().bytes().len() >= 12_345);
         assert_eq!(Region::default().bytes().len(), 0);
         assert!(Region::new(usize::MAX / 2).is_err());
     }
