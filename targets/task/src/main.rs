@@ -5,6 +5,7 @@
 //!
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
+mod miri;
 mod package;
 mod setup;
 mod steps;
@@ -31,6 +32,11 @@ const TASKS: &[Task] = &[
         name: "package",
         summary: "the library crates, packed together and built from their packages",
         run: package::run,
+    },
+    Task {
+        name: "miri",
+        summary: "the memory model under Miri, also big-endian (needs a nightly toolchain)",
+        run: miri::run,
     },
     Task { name: "help", summary: "this list", run: help },
 ];

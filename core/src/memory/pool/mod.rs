@@ -111,6 +111,12 @@ impl<'r, T: Plain + Copy> Pool<'r, T> {
     pub const SLOTS_MAX: usize = SLOTS_MAX;
 
     pub(super) fn carve(arena: &mut Arena<'r>, count: usize) -> Result<Self, RegionTooSmall> {
+        const {
+            assert!(
+                size_of::<T>() >= size_of::<u32>(),
+                "a free slot holds the number of the next one"
+            );
+        }
         if count > Self::SLOTS_MAX {
             return Err(arena.too_small(usize::MAX));
         }
@@ -269,18 +275,17 @@ const fn is_in_use(generation: u32) -> bool {
 
 /// Notes the next free slot where the object was; in debug builds the rest is overwritten.
 fn set_free<T: Plain>(room: &mut T, next_free: u32) {
-    const { assert!(size_of::<T>() >= size_of::<u32>(), "a free slot holds the next one's number") }
     if cfg!(debug_assertions) {
         room.as_mut_bytes().fill(POISON);
     }
     if let Some(start) = room.as_mut_bytes().first_chunk_mut() {
-        *start = next_free.to_ne_bytes();
+        *start = next_free.to_le_bytes();
     }
 }
 
 /// What [`set_free`] noted.
 fn next_free<T: Plain>(mut room: T) -> u32 {
-    room.as_mut_bytes().first_chunk().map_or(NONE, |start| u32::from_ne_bytes(*start))
+    room.as_mut_bytes().first_chunk().map_or(NONE, |start| u32::from_le_bytes(*start))
 }
 
 #[cfg(test)]
