@@ -1,8 +1,8 @@
 //! Golden images: what a few fixed scenarios leave on media, to the byte, on every storage there is.
 //!
 //! Each image is pinned by a checksum in `golden/checksums.txt`; the smallest one also lies in
-//! `golden/small.hex`, line by line, and is explained in `docs/format.md`. A change of the media format
-//! changes them. After one that is meant to,
+//! `golden/small.hex`, line by line, and is explained in `docs/format.md`. A change of the media
+//! format changes them. After one that is meant to,
 //!
 //! ```text
 //! BLESS=1 cargo test -p kausaldb --test golden

@@ -113,10 +113,10 @@ fn a_cut_between_syncs_leaves_the_batches_up_to_some_batch() {
 #[test]
 fn a_cut_in_the_recovery_from_a_cut_loses_nothing() {
     for seed in 1..=sweep(2, 50) {
-        nested("nested", Scenario { seed, ..SMALL }, [sweep(60, 1), 1, sweep(200, 20)]);
-        nested("nested, full", Scenario { seed, ..NEARLY_FULL }, [sweep(400, 1), 1, 100]);
-        nested("nested, hubs", Scenario { seed, ..HUBS }, [sweep(200, 1), sweep(4, 1), 50]);
-        nested("nested, pages", Scenario { seed, ..PAGES }, [sweep(200, 1), 1, 50]);
+        nested("nested", Scenario { seed, ..SMALL }, [sweep(150, 1), 1, sweep(200, 20)]);
+        nested("nested, full", Scenario { seed, ..NEARLY_FULL }, [sweep(400, 1), sweep(2, 1), 100]);
+        nested("nested, hubs", Scenario { seed, ..HUBS }, [sweep(400, 1), sweep(4, 1), 50]);
+        nested("nested, pages", Scenario { seed, ..PAGES }, [sweep(400, 1), 1, 50]);
     }
 }
 

@@ -6,6 +6,7 @@
 //! is lost, and yet it is read as if it were there, until power is cut.
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every call fail in turn, with more seeds.
+#![cfg(test)]
 
 mod common;
 

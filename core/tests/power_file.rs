@@ -3,6 +3,7 @@
 //!
 //! `KAUSAL_SWEEP=full` in the environment makes every write and every sync a cut point, and tries
 //! all subsets of up to ten pieces.
+#![cfg(test)]
 
 mod common;
 

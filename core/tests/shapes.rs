@@ -1,5 +1,5 @@
-//! Random geometries: what the store shows is what the model holds, whatever the medium's sizes and manners,
-//! wherever the region starts, and however often the engine is moved meanwhile.
+//! Random geometries: what the store shows is what the model holds, whatever the medium's sizes and
+//! manners, wherever the region starts, and however often the engine is moved meanwhile.
 //!
 //! A failure prints the seed of its case; `SEED=n` runs that case alone, `CASES=n` more of them.
 #![cfg(test)]
@@ -186,9 +186,10 @@ fn a_region_of_the_size_that_capacity_says_is_enough_wherever_it_starts() {
     }
 }
 
-/// Bug: acknowledged writes were gone after the second opening. Cause: the page of the index was full between the two
-/// marks by which a fresh segment counts, so that they did not lie side by side, and the segment did not count. Fix:
-/// what stands between them is counted without index pages.
+/// Bug: acknowledged writes were gone after the second opening. Cause: the page of the index was
+/// full between the two marks by which a fresh segment counts, so that they did not lie side by
+/// side, and the segment did not count. Fix: what stands between them is counted without index
+/// pages.
 #[test]
 fn an_index_page_may_be_full_at_any_record_of_an_opening() {
     for blocks in 1..140 {
@@ -225,8 +226,8 @@ fn an_index_page_may_be_full_at_any_record_of_an_opening() {
     }
 }
 
-/// An engine holds no pointer to itself: it is moved by value, into a box and out of it, and swapped with
-/// another.
+/// An engine holds no pointer to itself: it is moved by value, into a box and out of it, and
+/// swapped with another.
 #[test]
 fn an_engine_can_be_moved_between_any_two_calls() {
     for seed in seeds(12) {

@@ -118,8 +118,9 @@ impl<'r> Fold<'r> {
         loop {
             let changes = self.gather(&store.state, of, range);
             let next = write_part(store, of, range, changes, quota)?;
-            // What was unlinked here may have been the last that mentioned the other end.
-            for change in changes.iter().filter(|change| !change.is_add()) {
+            // What was pending here may have been the last that mentioned the other end: an edge that was unlinked, or
+            // one that came and whose other end is deleted since.
+            for change in changes {
                 free_if_orphan(store, change.key().number)?;
             }
             match next {

@@ -26,7 +26,8 @@ pub struct Capacity {
     /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many.
     /// About 54 bytes each, with the place where they are sorted.
     pub pending_edges: u32,
-    /// Records of adjacency lists that are too long for one record. 20 bytes each.
+    /// Records of adjacency lists that are too long for one record: an eighth of a segment, at most
+    /// 8 KiB, of six bytes an edge. 20 bytes each.
     pub hub_pages: u32,
     /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may
     /// delete as many. 20 bytes each.

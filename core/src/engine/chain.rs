@@ -20,6 +20,8 @@ pub(super) struct Newest {
     pub(super) survey: Survey,
     /// The newest segment that is retired, by header or by record.
     pub(super) retired: u32,
+    /// Slots whose headers cannot be read. One of them may be newer.
+    pub(super) unreadable: u32,
 }
 
 /// Finds the newest segment that counts, and protects what recovery must not touch. Reads every
@@ -28,9 +30,13 @@ pub(super) fn find_newest<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
 ) -> Result<Newest, OpenError<S::Error>> {
+    let mut unreadable = 0;
     for slot in 0..log.ring.segments() {
-        // A header that cannot be read is as good as none.
-        let header = read_header(storage, log.layout(), slot).unwrap_or_default();
+        // A header that cannot be read is as good as none, but for being told of.
+        let header = read_header(storage, log.layout(), slot).unwrap_or_else(|_| {
+            unreadable += 1;
+            None
+        });
         if let Some(header) = header {
             log.ring.found(slot, header.number, header.erase_count);
             log.saw_number(header.number);
@@ -54,7 +60,7 @@ pub(super) fn find_newest<S: Storage>(
             continue;
         }
         let retired = survey.retired.max(header.retired);
-        newest.get_or_insert(Newest { slot, header, survey, retired });
+        newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
         log.ring.set_state(slot, SlotState::Candidate);
         if survey.is_firm(&header) {
             let retired = survey.retired_for_certain(&header);

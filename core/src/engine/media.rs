@@ -31,6 +31,19 @@ pub trait Media {
     /// The storage refused, or there are no such bytes.
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<Self::Error>>;
 
+    /// Borrows `into.len()` bytes from `at` on: from the media, or from `into`, into which they are copied.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    fn look<'b>(
+        &'b mut self,
+        at: u64,
+        into: &'b mut [u8],
+    ) -> Result<&'b [u8], LogError<Self::Error>> {
+        self.copy(at, into)?;
+        Ok(into)
+    }
+
     /// Says that the bytes at `at` will be read soon. Has no other effect.
     fn expect(&self, _at: u64) {}
 }
@@ -100,6 +113,11 @@ impl<'e, E> Media for Mapped<'e, E> {
     }
 
     #[inline]
+    fn look<'b>(&'b mut self, at: u64, into: &'b mut [u8]) -> Result<&'b [u8], LogError<E>> {
+        self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })
+    }
+
+    #[inline]
     fn expect(&self, at: u64) {
         if let Some(first) = self.get(at, 1).and_then(<[u8]>::first) {
             prefetch(first);
@@ -154,6 +172,16 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<M::Error>> {
         self.media.copy(self.log.layout().slot_start(slot) + u64::from(offset), into)
+    }
+
+    #[inline]
+    fn look<'b>(
+        &'b mut self,
+        slot: u32,
+        offset: u32,
+        into: &'b mut [u8],
+    ) -> Result<&'b [u8], LogError<M::Error>> {
+        self.media.look(self.log.layout().slot_start(slot) + u64::from(offset), into)
     }
 }
 

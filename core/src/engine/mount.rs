@@ -197,11 +197,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// everything past the last sync that succeeded. Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
-    /// As [`open`](Self::open); the engine stays read-only, and `recover` can be called again.
+    /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes, until `recover`
+    /// is called again and succeeds.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());
         }
+        self.mode = Mode::Lost;
         self.store.state.clear();
         self.store.log.forget();
         self.mount()?;
@@ -245,7 +247,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
-        self.damaged = replay.damaged;
+        self.damaged = replay.damaged + newest.unreadable;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));

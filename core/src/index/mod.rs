@@ -38,7 +38,7 @@ mod table;
 mod tests;
 
 pub use hash::Hash;
-pub use numbers::FreeNumbers;
+pub use numbers::{FreeNumbers, Homes};
 pub use table::{Candidate, Candidates};
 
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator, prefetch};
@@ -157,6 +157,11 @@ impl<'r> BlockIndex<'r> {
     #[inline]
     pub fn home(&self, number: NodeNumber) -> Location {
         self.numbers.home(number)
+    }
+
+    /// The used numbers, ascending, each with its home: one column, read in order.
+    pub fn homes(&self) -> Homes<'_> {
+        self.numbers.homes()
     }
 
     /// Sets the home of a used number that has no entry in the table; does nothing if the number is not used.

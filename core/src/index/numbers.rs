@@ -72,6 +72,10 @@ impl<'r> Numbers<'r> {
         self.read(&*self.home, number)
     }
 
+    pub(super) fn homes(&self) -> Homes<'_> {
+        Homes { home: self.home, used_bits: self.used_bits, next: 0 }
+    }
+
     pub(super) fn set_home(&mut self, number: NodeNumber, to: Location) {
         if self.is_used(number) {
             set(self.home, number, to.get());
@@ -268,6 +272,62 @@ impl FreeNumbers {
         }
         self.fresh = number + 1;
         Some(NodeNumber::new(number))
+    }
+}
+
+/// The used numbers, ascending, each with its home: one column read through, a word of the bitmap for 32 of it.
+///
+/// Made by [`BlockIndex::homes`](super::BlockIndex::homes).
+#[derive(Clone)]
+pub struct Homes<'t> {
+    home: &'t [u32],
+    used_bits: &'t [u32],
+    next: u32,
+}
+
+impl Iterator for Homes<'_> {
+    type Item = (NodeNumber, Location);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        // Ends with the bitmap.
+        loop {
+            let (word, _) = bit_of(NodeNumber::new(self.next));
+            let rest = self.used_bits.get(word)? >> (self.next % u32::BITS);
+            if rest != 0 {
+                let number = NodeNumber::new(self.next + rest.trailing_zeros());
+                self.next = number.get() + 1;
+                return Some((number, Location::new(get(self.home, number))));
+            }
+            self.next = (self.next / u32::BITS + 1) * u32::BITS;
+        }
+    }
+
+    // Where all of a word is used, which is nearly everywhere, nothing depends on the bitmap any more.
+    #[inline]
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(mut self, from: B, mut f: F) -> B {
+        let mut sum = from;
+        while !self.next.is_multiple_of(u32::BITS) {
+            let Some(item) = self.next() else { return sum };
+            sum = f(sum, item);
+        }
+        let (word, _) = bit_of(NodeNumber::new(self.next));
+        let used = self.used_bits.get(word..).unwrap_or_default();
+        let homes = self.home.get(index_of(NodeNumber::new(self.next))..).unwrap_or_default();
+        for ((used, homes), first) in
+            used.iter().zip(homes.chunks(u32::BITS as usize)).zip((self.next..).step_by(32))
+        {
+            let numbers = (first..).map(NodeNumber::new);
+            let homes = homes.iter().map(|home| Location::new(*home));
+            if *used == u32::MAX {
+                sum = numbers.zip(homes).fold(sum, &mut f);
+            } else {
+                let items = numbers.zip(homes).zip(0..);
+                let items = items.filter(|(_, bit)| used >> bit & 1 == 1);
+                sum = items.fold(sum, |sum, (item, _)| f(sum, item));
+            }
+        }
+        sum
     }
 }
 

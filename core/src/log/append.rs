@@ -73,6 +73,8 @@ pub struct Log<'r> {
     /// Offset in the open segment at which the buffer starts, and at which the next byte goes.
     flushed: u32,
     pub(super) at: u32,
+    /// Offset behind the last record that is on media whole.
+    whole: u32,
     pub(super) mark_next: bool,
     /// Where the log ended when it was synced last; `None` before the first time.
     synced: Option<Synced>,
@@ -123,6 +125,7 @@ impl<'r> Log<'r> {
             checks: memory.slice_of(body_bytes.div_ceil(CHUNK_BYTES) as usize)?,
             flushed: 0,
             at: 0,
+            whole: 0,
             mark_next: false,
             synced: None,
             in_doubt: false,
@@ -139,7 +142,7 @@ impl<'r> Log<'r> {
         self.ring.clear();
         self.page.restart(0, 0);
         self.staging.get_mut(&Table::token()).clear();
-        (self.flushed, self.at, self.mark_next) = (0, 0, false);
+        (self.flushed, self.at, self.whole, self.mark_next) = (0, 0, 0, false);
         (self.number_max, self.retired) = (0, 0);
     }
 
@@ -278,6 +281,16 @@ impl<'r> Log<'r> {
     /// # Errors
     /// The storage refused.
     pub fn flush<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        self.write_out(storage)?;
+        self.whole = self.at;
+        Ok(())
+    }
+
+    /// Writes what lies in the buffer, whole records or not.
+    pub(super) fn write_out<S: Storage>(
+        &mut self,
+        storage: &mut S,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(slot) = self.ring.head() else { return Ok(()) };
         let staging = self.staging.get_mut(&Table::token());
         let bytes = staging.bytes();
@@ -290,6 +303,13 @@ impl<'r> Log<'r> {
         staging.clear();
         self.flushed = self.at;
         Ok(())
+    }
+
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the open
+    /// segment behind what is on media. Nothing is appended before the log is looked at anew.
+    pub fn abandon(&mut self) {
+        self.staging.get_mut(&Table::token()).clear();
+        (self.at, self.flushed) = (self.whole, self.whole);
     }
 
     /// Makes everything that was appended durable; the next record says so.
@@ -396,7 +416,7 @@ impl<'r> Log<'r> {
         };
         self.number_max = number;
         self.ring.push_head(slot, number);
-        (self.at, self.flushed) = (0, 0);
+        (self.at, self.flushed, self.whole) = (0, 0, 0);
         let bytes = header.encode(&self.layout);
         debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
         let mut filling = Filling::start(self, storage);
@@ -454,8 +474,8 @@ impl<'r> Log<'r> {
         into: &mut [u8],
     ) -> Result<(), LogError<S::Error>> {
         let end = u64::from(offset) + into.len() as u64;
-        let buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
-        if buffered {
+        let is_buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
+        if is_buffered && !self.staging.get(&Table::token()).bytes().is_empty() {
             self.flush(storage)?;
         }
         let at = self.layout.slot_start(slot) + u64::from(offset);

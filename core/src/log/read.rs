@@ -28,6 +28,21 @@ pub trait ReadLog {
         into: &mut [u8],
     ) -> Result<(), LogError<Self::Error>>;
 
+    /// Borrows `into.len()` bytes at `offset` in `slot`: from where they lie if that is possible, else from `into`,
+    /// into which they are read.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn look<'b>(
+        &'b mut self,
+        slot: u32,
+        offset: u32,
+        into: &'b mut [u8],
+    ) -> Result<&'b [u8], LogError<Self::Error>> {
+        self.read(slot, offset, into)?;
+        Ok(into)
+    }
+
     /// Reads the header of the record at a place; `None` if no valid one lies there.
     ///
     /// # Errors
@@ -36,8 +51,8 @@ pub trait ReadLog {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
         let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
-        self.read(place.slot, place.offset, bytes)?;
-        let header = Header::parse(bytes, self.log().seed(place));
+        let seed = self.log().seed(place);
+        let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
         Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
     }
 
@@ -156,8 +171,7 @@ pub trait ReadLog {
             let mut piece = [0; LOOK_BYTES];
             let take = (len - done).min(LOOK_BYTES as u32);
             let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(place.slot, place.offset + done, piece)?;
-            crc = crc.and(piece);
+            crc = crc.and(self.look(place.slot, place.offset + done, piece)?);
         }
         Ok(crc.get())
     }

@@ -51,7 +51,7 @@ impl<'r> Staging<'r> {
 /// The log while its buffer is being filled.
 ///
 /// It ends with [`finish`](Self::finish). If it is dropped instead, since the storage failed, what is in the
-/// buffer is forgotten: it may be part of a record, and part of it may be on media.
+/// buffer is forgotten: it may be part of a record, and part of it may be on media. The log is abandoned.
 pub(super) struct Filling<'a, 'r, S> {
     pub(super) log: &'a mut Log<'r>,
     pub(super) storage: &'a mut S,
@@ -75,7 +75,7 @@ impl<'a, 'r, S: Storage> Filling<'a, 'r, S> {
             rest = behind;
             if staging.is_full() {
                 self.give_back();
-                let flushed = self.log.flush(self.storage);
+                let flushed = self.log.write_out(self.storage);
                 self.staging = self.log.staging.hand_over(&Table::token());
                 flushed?;
             }
@@ -110,9 +110,9 @@ impl<S> Filling<'_, '_, S> {
 
 impl<S> Drop for Filling<'_, '_, S> {
     fn drop(&mut self) {
-        if !self.is_whole {
-            self.staging.get_mut(&Engine::token()).clear();
-        }
         self.give_back();
+        if !self.is_whole {
+            self.log.abandon();
+        }
     }
 }

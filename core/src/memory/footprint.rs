@@ -64,7 +64,8 @@ impl Footprint {
         Self { bytes: start.checked_add(length) }
     }
 
-    /// And behind it a pool of `count` slots; no region has room for more than [`Pool::SLOTS_MAX`](super::Pool).
+    /// And behind it a pool of `count` slots; no region has room for more than
+    /// [`Pool::SLOTS_MAX`](super::Pool).
     pub const fn pool<T: Plain>(self, count: usize) -> Self {
         if count > SLOTS_MAX {
             return Self { bytes: None };

@@ -5,6 +5,7 @@
 //!
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
+mod million;
 mod miri;
 mod package;
 mod setup;
@@ -32,6 +33,11 @@ const TASKS: &[Task] = &[
         name: "package",
         summary: "the library crates, packed together and built from their packages",
         run: package::run,
+    },
+    Task {
+        name: "million",
+        summary: "a million blocks and ten million edges: imported, compared, verified, measured",
+        run: million::run,
     },
     Task {
         name: "miri",

@@ -10,6 +10,7 @@
 mod create;
 mod explain;
 mod health;
+mod region;
 mod shape;
 
 pub(crate) use create::create;
@@ -26,21 +27,20 @@ use kausaldb::{
     Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
 use kausaldb_file::{Access, FileError, MappedFile, OpenedFile};
+use region::Region;
 use self_cell::{MutBorrow, self_cell};
 use std::cell::{Cell, OnceCell};
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 /// How often limits may be raised before one call gives up: each time at least doubles one of them.
 const RAISES_MAX: u32 = 64;
 
-type Region = MutBorrow<Box<[MaybeUninit<u8>]>>;
 /// Empty only while, or after a failure between, closing and opening again.
 struct Engine<'r>(Option<StorageEngine<'r, MappedFile>>);
 
 self_cell!(
     struct Opened {
-        owner: Region,
+        owner: MutBorrow<Region>,
         #[not_covariant]
         dependent: Engine,
     }
@@ -107,7 +107,8 @@ impl Store {
         for _ in 0..RAISES_MAX {
             let (storage, shape, nodes) = open_file(path, access)?;
             let capacity = raised.unwrap_or_else(|| capacity_for(&shape, nodes));
-            match open_engine(storage, &capacity) {
+            let region = Region::new(capacity.region_bytes()).map_err(|_| no_memory(path))?;
+            match open_engine(storage, region, &capacity) {
                 Ok(opened) => {
                     let (path, damage) = (path.to_owned(), Damage::default());
                     return Ok(Self { path, shape, capacity, access, opened, damage });
@@ -135,8 +136,9 @@ impl Store {
         }
         // The old region goes before the new one comes.
         self.opened = nothing_open();
-        self.opened =
-            open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
+        let region = Region::new(capacity.region_bytes()).map_err(|_| no_memory(&self.path))?;
+        self.opened = open_engine(storage, region, &capacity)
+            .map_err(|error| explain::open(&self.path, &error))?;
         self.capacity = capacity;
         Ok(())
     }
@@ -148,6 +150,11 @@ impl Store {
             let (storage, closing) = engine.close();
             closing.map(|()| storage).map_err(|error| explain::write(path, &error))
         })
+    }
+
+    /// Size of the region that the engine's memory comes from, as its capacity says, in bytes.
+    pub(crate) fn region_bytes(&self) -> usize {
+        self.capacity.region_bytes()
     }
 
     /// Makes everything durable and closes the store.
@@ -200,13 +207,13 @@ fn closed() -> Failure {
 fn no_memory(path: &Path) -> Failure {
     let name = path.display();
     Failure::full(format_args!(
-        "{name}: opening it takes more memory than this program can address"
+        "{name}: opening it takes more memory than there is for this program"
     ))
 }
 
 /// What stands where no engine does.
 fn nothing_open() -> Opened {
-    Opened::new(MutBorrow::new(Box::default()), |_| Engine(None))
+    Opened::new(MutBorrow::new(Region::default()), |_| Engine(None))
 }
 
 /// Opens and maps the file, by what the store in it says of itself.
@@ -254,13 +261,16 @@ fn raise(capacity: &Capacity, what: Limit, needed: u64) -> Option<Capacity> {
     Some(raised)
 }
 
-fn open_engine(storage: MappedFile, capacity: &Capacity) -> Result<Opened, OpenError<FileError>> {
+fn open_engine(
+    storage: MappedFile,
+    region: Region,
+    capacity: &Capacity,
+) -> Result<Opened, OpenError<FileError>> {
     let read_only = storage.access() == Access::ReadOnly;
     let config =
         Config { durability: Durability::OnSync, seed: [random(), random()], ..Config::default() };
-    let region = MutBorrow::new(Box::new_uninit_slice(capacity.region_bytes()));
-    Opened::try_new(region, |region| {
-        let region = region.borrow_mut();
+    Opened::try_new(MutBorrow::new(region), |region| {
+        let region = region.borrow_mut().bytes();
         let engine = if read_only {
             StorageEngine::open_read_only(storage, region, *capacity, config)
         } else {

@@ -1,0 +1,2 @@
+//! Fragmentation.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Pools.
+fn main() {}
