@@ -1,6 +1,6 @@
-//! A thousand short lives of a store: random batches in a small ring, with debug assertions on, so that what
-//! arenas and pools take back is poisoned and every handle is checked. Nothing panics, and what the store shows
-//! at the end, and after it was opened anew, is what the model holds.
+//! A thousand short lives of a store: random batches in a small ring, with debug assertions on, so that
+//! what arenas and pools take back is poisoned and every handle is checked. Nothing panics, and what the
+//! store shows at the end, and after it was opened anew, is what the model holds.
 //!
 //! A failure prints its seed; `SEED=n` runs that one alone, `CASES=n` more of them.
 #![cfg(test)]

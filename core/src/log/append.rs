@@ -305,8 +305,8 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the open
-    /// segment behind what is on media. Nothing is appended before the log is looked at anew.
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends
+    /// the open segment behind what is on media. Nothing is appended before the log is looked at anew.
     pub fn abandon(&mut self) {
         self.staging.get_mut(&Table::token()).clear();
         (self.at, self.flushed) = (self.whole, self.whole);

@@ -1,8 +1,9 @@
 //! `cargo task miri`: the unit and model tests of the rooms that hold columns in the region, under Miri.
 //!
-//! Miri runs a program step by step and stops at the first undefined one: a misaligned cast, a read of what was
-//! never written, two borrows of one byte. Every pointer must keep the provenance that it came with. The tests
-//! run twice, as on this machine and as on a big-endian one, with the reduced counts that they keep for Miri.
+//! Miri runs a program step by step and stops at the first undefined one: a misaligned cast, a read of what
+//! was never written, two borrows of one byte. Every pointer must keep the provenance that it came with. The
+//! tests run twice, as on this machine and as on a big-endian one, with the reduced counts that they keep for
+//! Miri.
 //!
 //! It takes a nightly toolchain and some minutes, so it is no part of `cargo task test`.
 
