@@ -12,14 +12,16 @@ use super::LogError;
 use super::page::{OpenPage, SealedPage};
 use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
+use super::staging::{Filling, Staging};
+use super::writer::RecordWriter;
 use crate::format::{
     CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
     SegmentHeader,
 };
+use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;
 use crate::types::{Location, Sequence};
-use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 /// Free slots that only an opening store may take: one for its fresh segment, and one in case that
@@ -58,36 +60,22 @@ pub struct Synced {
     pub end: u32,
 }
 
-/// The record that is being written.
-#[derive(Clone, Copy)]
-struct Writing {
-    start: u32,
-    chunk: Crc,
-    chunk_left: u32,
-    checks: usize,
-    /// Zero, or all ones where the body is known to be damaged: its checks must fail wherever it is moved to.
-    spoil: u32,
-}
-
 /// The ring and its open segment.
 pub struct Log<'r> {
-    layout: Layout,
+    pub(super) layout: Layout,
     salt: Salt,
     /// The slots of the ring.
     pub ring: Ring<'r>,
-    page: OpenPage<'r>,
-    buffer: &'r mut [u8],
-    checks: &'r mut [U32],
-    buffered: usize,
+    pub(super) page: OpenPage<'r>,
+    pub(super) staging: Owned<Staging<'r>, Table>,
+    /// Of the chunks of the record that is being written.
+    pub(super) checks: &'r mut [U32],
     /// Offset in the open segment at which the buffer starts, and at which the next byte goes.
     flushed: u32,
-    at: u32,
+    pub(super) at: u32,
     /// Offset behind the last record that is on media whole.
     whole: u32,
-    writing: Writing,
-    /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
-    in_record: bool,
-    mark_next: bool,
+    pub(super) mark_next: bool,
     /// Where the log ended when it was synced last; `None` before the first time.
     synced: Option<Synced>,
     /// Whether a sync failed since: what was written behind may read well and be lost all the same.
@@ -133,14 +121,11 @@ impl<'r> Log<'r> {
             salt: Salt::of(layout.store()),
             ring: Ring::new(memory, layout.segments(), layout.segment_bytes())?,
             page: OpenPage::new(memory, layout.index_form())?,
-            buffer: memory.slice_of(buffer_bytes as usize)?,
+            staging: Staging::new(memory.slice_of(buffer_bytes as usize)?),
             checks: memory.slice_of(body_bytes.div_ceil(CHUNK_BYTES) as usize)?,
-            buffered: 0,
             flushed: 0,
             at: 0,
             whole: 0,
-            writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
-            in_record: false,
             mark_next: false,
             synced: None,
             in_doubt: false,
@@ -156,8 +141,8 @@ impl<'r> Log<'r> {
     pub fn forget(&mut self) {
         self.ring.clear();
         self.page.restart(0, 0);
-        (self.buffered, self.flushed, self.at, self.whole) = (0, 0, 0, 0);
-        (self.in_record, self.mark_next) = (false, false);
+        self.staging.get_mut(&Table::token()).clear();
+        (self.flushed, self.at, self.whole, self.mark_next) = (0, 0, 0, false);
         (self.number_max, self.retired) = (0, 0);
     }
 
@@ -234,23 +219,23 @@ impl<'r> Log<'r> {
         in_batch: bool,
         body: &[&[u8]],
     ) -> Result<Appended, LogError<S::Error>> {
-        self.begin(storage, record, in_batch)?;
+        let mut writer = self.begin(storage, record, in_batch)?;
         for part in body {
-            self.body(storage, part)?;
+            writer.body(part)?;
         }
-        self.end(storage, record, in_batch)
+        writer.end()
     }
 
     /// Starts a record: makes room for the whole of it and writes its header. Its body follows in pieces.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn begin<S: Storage>(
-        &mut self,
-        storage: &mut S,
+    pub fn begin<'a, S: Storage>(
+        &'a mut self,
+        storage: &'a mut S,
         record: &Record,
         in_batch: bool,
-    ) -> Result<(), LogError<S::Error>> {
+    ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
         if self.page.is_full() {
             self.write_page(storage)?;
         }
@@ -260,7 +245,7 @@ impl<'r> Log<'r> {
                 return Err(self.too_large(record));
             }
         }
-        self.write_header(storage, record, in_batch)
+        RecordWriter::start(self, storage, record, in_batch)
     }
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
@@ -282,123 +267,12 @@ impl<'r> Log<'r> {
         Ok(end <= u64::from(self.layout.segment_bytes()))
     }
 
-    fn write_header<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        record: &Record,
-        in_batch: bool,
-    ) -> Result<(), LogError<S::Error>> {
-        let start = self.at;
-        self.in_record = true;
-        let seed = self.seed_at(start);
-        let header = record.encode(in_batch, self.mark_next, seed);
-        self.put(storage, header.as_slice())?;
-        let chunk = self.seed_at(self.at);
-        self.writing = Writing { start, chunk, chunk_left: CHUNK_BYTES, checks: 0, spoil: 0 };
-        Ok(())
-    }
-
-    /// The next piece of the body of the record that was begun.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn body<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        bytes: &[u8],
-    ) -> Result<(), LogError<S::Error>> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if self.writing.chunk_left == 0 {
-                self.end_chunk();
-            }
-            let take = rest.len().min(self.writing.chunk_left as usize);
-            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
-            self.writing.chunk = self.writing.chunk.and(piece);
-            self.writing.chunk_left -= take as u32;
-            self.put(storage, piece)?;
-            rest = behind;
-        }
-        Ok(())
-    }
-
-    fn end_chunk(&mut self) {
-        let check = self.writing.chunk.get() ^ self.writing.spoil;
-        if let Some(place) = self.checks.get_mut(self.writing.checks) {
-            *place = U32::new(check);
-        }
-        self.writing.checks += 1;
-        self.writing.chunk = self.seed_at(self.at);
-        self.writing.chunk_left = CHUNK_BYTES;
-    }
-
-    /// Ends the record that was begun: its checks, its padding, its entry in the index.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn end<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        record: &Record,
-        in_batch: bool,
-    ) -> Result<Appended, LogError<S::Error>> {
-        if record.body_bytes(self.layout.index_form()) > 0 {
-            self.end_chunk();
-        }
-        for place in 0..self.writing.checks {
-            let check = self.checks.get(place).copied().unwrap_or_default();
-            self.put(storage, check.as_bytes())?;
-        }
-        self.pad(storage)?;
-        self.in_record = false;
-        let start = self.writing.start;
-        let header = Header::new(*record, record.tag(in_batch, self.mark_next));
-        self.mark_next = false;
-        if !matches!(record, Record::Index(_)) {
-            self.page.push(&header, start);
-        }
-        let slot = self.ring.head().unwrap_or_default();
-        Ok(Appended { location: self.layout.location(slot, start), bytes: self.at - start })
-    }
-
-    fn seed_at(&self, offset: u32) -> Crc {
+    pub(super) fn seed_at(&self, offset: u32) -> Crc {
         self.salt.at(self.head_number(), offset)
     }
 
     fn head_number(&self) -> u32 {
         self.ring.head().map_or(0, |slot| self.ring.slot(slot).number())
-    }
-
-    /// Fills up to the alignment.
-    fn pad<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let filler = [self.layout.geometry().erased.filler(); 16];
-        let mut missing = (self.layout.padded(self.at) - self.at) as usize;
-        while missing > 0 {
-            let take = missing.min(filler.len());
-            self.put(storage, filler.get(..take).unwrap_or_default())?;
-            missing -= take;
-        }
-        Ok(())
-    }
-
-    /// Puts bytes behind all that were put, through the buffer.
-    fn put<S: Storage>(&mut self, storage: &mut S, bytes: &[u8]) -> Result<(), LogError<S::Error>> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = self.buffer.get_mut(self.buffered..).unwrap_or_default();
-            let take = rest.len().min(room.len());
-            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
-            if let Some(room) = room.get_mut(..take) {
-                room.copy_from_slice(piece);
-            }
-            self.buffered += take;
-            self.at += take as u32;
-            rest = behind;
-            if self.buffered == self.buffer.len() {
-                self.flush(storage)?;
-            }
-        }
-        Ok(())
     }
 
     /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer,
@@ -407,26 +281,34 @@ impl<'r> Log<'r> {
     /// # Errors
     /// The storage refused.
     pub fn flush<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let Some(slot) = self.ring.head() else { return Ok(()) };
-        if self.buffered == 0 {
-            return Ok(());
-        }
-        let bytes = self.buffer.get(..self.buffered).unwrap_or_default();
-        let at = self.layout.slot_start(slot) + u64::from(self.flushed);
-        storage.write(at, bytes).map_err(LogError::Storage)?;
-        self.traffic.bytes_written += bytes.len() as u64;
-        self.flushed = self.at;
-        self.buffered = 0;
-        if !self.in_record {
-            self.whole = self.at;
-        }
+        self.write_out(storage)?;
+        self.whole = self.at;
         Ok(())
     }
 
-    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends the
-    /// open segment behind what is on media. Nothing is appended before the log is looked at anew.
+    /// Writes what lies in the buffer, whole records or not.
+    pub(super) fn write_out<S: Storage>(
+        &mut self,
+        storage: &mut S,
+    ) -> Result<(), LogError<S::Error>> {
+        let Some(slot) = self.ring.head() else { return Ok(()) };
+        let staging = self.staging.get_mut(&Table::token());
+        let bytes = staging.bytes();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let at = self.layout.slot_start(slot) + u64::from(self.flushed);
+        storage.write(at, bytes).map_err(LogError::Storage)?;
+        self.traffic.bytes_written += bytes.len() as u64;
+        staging.clear();
+        self.flushed = self.at;
+        Ok(())
+    }
+
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends
+    /// the open segment behind what is on media. Nothing is appended before the log is looked at anew.
     pub fn abandon(&mut self) {
-        (self.buffered, self.in_record) = (0, false);
+        self.staging.get_mut(&Table::token()).clear();
         (self.at, self.flushed) = (self.whole, self.whole);
     }
 
@@ -499,11 +381,11 @@ impl<'r> Log<'r> {
         page: &SealedPage<'r>,
     ) -> Result<(), LogError<S::Error>> {
         let record = page.record();
-        self.write_header(storage, &record, false)?;
+        let mut writer = RecordWriter::start(self, storage, &record, false)?;
         for column in page.columns() {
-            self.body(storage, column)?;
+            writer.body(column)?;
         }
-        self.end(storage, &record, false)?;
+        writer.end()?;
         Ok(())
     }
 
@@ -534,11 +416,13 @@ impl<'r> Log<'r> {
         };
         self.number_max = number;
         self.ring.push_head(slot, number);
-        (self.at, self.flushed, self.buffered, self.whole) = (0, 0, 0, 0);
+        (self.at, self.flushed, self.whole) = (0, 0, 0);
         let bytes = header.encode(&self.layout);
         debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
-        self.put(storage, &bytes)?;
-        self.pad(storage)?;
+        let mut filling = Filling::start(self, storage);
+        filling.put(&bytes)?;
+        filling.pad()?;
+        filling.finish();
         self.sync(storage)?;
         self.page.restart(self.at, 0);
         self.traffic.segments_opened += 1;
@@ -578,7 +462,7 @@ impl<'r> Log<'r> {
     // ---- reading ----
 
     /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
-    /// of a record that is begun and not ended: nobody may look at them.
+    /// of a record that is begun and not ended: its writer has them.
     ///
     /// # Errors
     /// The storage refused.
@@ -590,8 +474,8 @@ impl<'r> Log<'r> {
         into: &mut [u8],
     ) -> Result<(), LogError<S::Error>> {
         let end = u64::from(offset) + into.len() as u64;
-        let buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
-        if buffered && !self.in_record {
+        let is_buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
+        if is_buffered && !self.staging.get(&Table::token()).bytes().is_empty() {
             self.flush(storage)?;
         }
         let at = self.layout.slot_start(slot) + u64::from(offset);

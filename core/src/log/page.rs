@@ -7,7 +7,6 @@ use crate::format::{Header, IndexForm, IndexHeader, OFFSET_UNIT, Record};
 use crate::memory::owned::{Memtable, Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::{BlockId, NodeNumber};
-use core::mem::replace;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -145,11 +144,13 @@ impl<'r> OpenPage<'r> {
     ///
     /// What is left in its place has no columns and is full; [`SealedPage::reopen`] makes the next page.
     pub fn seal(&mut self) -> SealedPage<'r> {
-        let (form, header) = (self.form, self.header);
-        let none = Owned::new(Columns::default(), &Memtable::token());
-        let full = IndexHeader { entries: form.entries_max(), ..header };
-        let page = replace(self, Self { columns: none, form, header: full });
-        SealedPage { columns: page.columns.transfer(&Memtable::token()), form, header }
+        let sealed = SealedPage {
+            columns: self.columns.hand_over(&Memtable::token()),
+            form: self.form,
+            header: self.header,
+        };
+        self.header.entries = self.form.entries_max();
+        sealed
     }
 }
 

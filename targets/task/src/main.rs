@@ -6,6 +6,7 @@
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
 mod million;
+mod miri;
 mod package;
 mod setup;
 mod steps;
@@ -37,6 +38,11 @@ const TASKS: &[Task] = &[
         name: "million",
         summary: "a million blocks and ten million edges: imported, compared, verified, measured",
         run: million::run,
+    },
+    Task {
+        name: "miri",
+        summary: "the memory model under Miri, also big-endian (needs a nightly toolchain)",
+        run: miri::run,
     },
     Task { name: "help", summary: "this list", run: help },
 ];

@@ -5,6 +5,7 @@
 
 use super::super::LogError;
 use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, ReadLog};
+use super::super::writer::RecordWriter;
 use super::{Appended, Log};
 use crate::format::{CHECK_BYTES, CHUNK_BYTES, Crc, Header, Place};
 use crate::storage::Storage;
@@ -73,26 +74,25 @@ impl Log<'_> {
     ) -> Result<Copied, LogError<S::Error>> {
         let record = &header.record;
         let in_batch = how != CopyAs::Single;
-        self.begin(storage, record, in_batch)?;
+        let mut writer = self.begin(storage, record, in_batch)?;
         // Within the segment, which is 32 bits long: the header was taken for valid.
-        let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
+        let body_bytes = record.body_bytes(writer.log().layout.index_form()) as u32;
         let body = from.offset + header.bytes;
         let mut sound = true;
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
             let at = Place { slot: from.slot, offset: body + start };
-            let crc = self.copy_chunk(storage, at, (start, len), flip)?;
+            let crc = copy_chunk(&mut writer, at, (start, len), flip)?;
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
             let mut check = [0; CHECK_BYTES as usize];
-            self.read(storage, from.slot, check_at, &mut check)?;
+            writer.read(from.slot, check_at, &mut check)?;
             let check_is_hit =
                 flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
             let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
-            let spoils = !fits && how != CopyAs::Tentative;
-            self.writing.spoil = if spoils { u32::MAX } else { 0 };
+            writer.spoil(!fits && how != CopyAs::Tentative);
             sound &= fits;
         }
-        let appended = self.end(storage, record, in_batch)?;
+        let appended = writer.end()?;
         self.flush(storage)?;
         let place = self.layout.place(appended.location);
         let written = self.on(storage).header(place)?;
@@ -105,30 +105,29 @@ impl Log<'_> {
         }
         Ok(Copied { appended, sound })
     }
+}
 
-    /// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over
-    /// them where they were.
-    fn copy_chunk<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        (start, len): (u32, u32),
-        flip: Option<BodyFlip>,
-    ) -> Result<Crc, LogError<S::Error>> {
-        let mut crc = self.seed(from);
-        let mut done = 0;
-        while done < len {
-            let mut piece = [0; LOOK_BYTES];
-            let take = (len - done).min(LOOK_BYTES as u32);
-            let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + done, piece)?;
-            flip.iter().for_each(|flip| flip.mend(piece, start + done));
-            crc = crc.and(piece);
-            self.body(storage, piece)?;
-            done += take;
-        }
-        Ok(crc)
+/// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over them
+/// where they were.
+fn copy_chunk<S: Storage>(
+    writer: &mut RecordWriter<'_, '_, S>,
+    from: Place,
+    (start, len): (u32, u32),
+    flip: Option<BodyFlip>,
+) -> Result<Crc, LogError<S::Error>> {
+    let mut crc = writer.log().seed(from);
+    let mut done = 0;
+    while done < len {
+        let mut piece = [0; LOOK_BYTES];
+        let take = (len - done).min(LOOK_BYTES as u32);
+        let piece = piece.get_mut(..take as usize).unwrap_or_default();
+        writer.read(from.slot, from.offset + done, piece)?;
+        flip.iter().for_each(|flip| flip.mend(piece, start + done));
+        crc = crc.and(piece);
+        writer.body(piece)?;
+        done += take;
     }
+    Ok(crc)
 }
 
 /// The bit that can be mended.

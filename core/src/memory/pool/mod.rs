@@ -111,6 +111,12 @@ impl<'r, T: Plain + Copy> Pool<'r, T> {
     pub const SLOTS_MAX: usize = SLOTS_MAX;
 
     pub(super) fn carve(arena: &mut Arena<'r>, count: usize) -> Result<Self, RegionTooSmall> {
+        const {
+            assert!(
+                size_of::<T>() >= size_of::<u32>(),
+                "a free slot holds the number of the next one"
+            );
+        }
         if count > Self::SLOTS_MAX {
             return Err(arena.too_small(usize::MAX));
         }
@@ -269,7 +275,6 @@ const fn is_in_use(generation: u32) -> bool {
 
 /// Notes the next free slot where the object was; in debug builds the rest is overwritten.
 fn set_free<T: Plain>(room: &mut T, next_free: u32) {
-    const { assert!(size_of::<T>() >= size_of::<u32>(), "a free slot holds the next one's number") }
     if cfg!(debug_assertions) {
         room.as_mut_bytes().fill(POISON);
     }

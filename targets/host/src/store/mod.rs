@@ -32,8 +32,8 @@ use self_cell::{MutBorrow, self_cell};
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
 
-/// An import makes the file larger when more than this part of it lives: at half, moving what lives costs a third
-/// of what is written; at four fifths, three times as much.
+/// An import makes the file larger when more than this part of it lives: at half, moving what lives
+/// costs a third of what is written; at four fifths, three times as much.
 const LIVE_PART_MAX: u64 = 2;
 
 /// How often limits may be raised before one call gives up: each time at least doubles one of them.
@@ -132,8 +132,8 @@ impl Store {
         self.opened.with_dependent(|_, engine| engine.0.as_ref()).ok_or_else(closed)
     }
 
-    /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity; as it was,
-    /// if the file cannot grow.
+    /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity;
+    /// as it was, if the file cannot grow.
     fn reopen(&mut self, file_bytes: Option<u64>, capacity: Capacity) -> Outcome {
         let mut storage = self.take_storage()?;
         let grown = file_bytes.map_or(Ok(()), |bytes| storage.grow(bytes));
