@@ -203,7 +203,7 @@ fn what_damage_leaves_is_shown_and_ends_with_3() {
         .filter(|at| image.get(*at..at + 11) == Some(b"text 5 of n"))
         .collect();
     assert!(!places.is_empty());
-    places.iter().for_each(|at| image[*at] ^= 1);
+    places.iter().for_each(|at| image[*at] ^= 0x66);
     fs::write(&path, image).unwrap();
     let left: String =
         whole.lines().filter(|line| !line.contains("text 5")).map(|l| format!("{l}\n")).collect();
