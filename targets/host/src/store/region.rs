@@ -5,8 +5,7 @@ use std::mem::MaybeUninit;
 
 /// The bytes from which everything that the engine holds in RAM is carved.
 ///
-/// Large vectors are pages of their own, which go back to the system when they are dropped: of a region that
-/// became too small nothing stays behind.
+/// The allocator may keep what a region that became too small leaves, up to a few tens of megabytes.
 #[derive(Default)]
 pub(super) struct Region(Vec<u8>);
 
