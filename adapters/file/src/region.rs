@@ -1,8 +1,7 @@
 //! Memory for an engine on a host: pages of its own from the operating system.
 //!
-//! A region that grew too small goes back whole when it is dropped. An allocator would keep what it leaves, and
-//! both would stay resident: 23 MB of a million blocks' import, before this. Pages that the engine never touches
-//! take no memory, so a generous [`Capacity`](kausaldb::Capacity) costs address space only.
+//! A region that grew too small goes back whole when it is dropped. An allocator would keep what it leaves,
+//! and both would stay resident: 23 MB of a million blocks' import, before this.
 
 use memmap2::MmapMut;
 use std::fmt;
@@ -38,8 +37,8 @@ impl Region {
         // SAFETY:
         // - first and length are those of a slice that is borrowed for as long, and alone, as the result is;
         // - `MaybeUninit<u8>` is laid out like `u8`;
-        // - bytes that are made uninitialised through the result are read by nobody: the map is private to this
-        //   type, which never reads it.
+        // - bytes that are made uninitialised through the result are read by nobody: the map is private to
+        //   this type, which never reads it.
         #[allow(unsafe_code)]
         unsafe {
             std::slice::from_raw_parts_mut(first, len)
