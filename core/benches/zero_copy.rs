@@ -95,7 +95,8 @@ fn with_store(
         ..Capacity::host(blocks as u32 + 4000, (media_bytes / SEGMENT_BYTES as usize) as u32)
     };
     let mut region = vec![MaybeUninit::uninit(); capacity.region_bytes()];
-    let config = Config { durability: Durability::OnSync, verify, seed: [1, 2] };
+    let config =
+        Config { durability: Durability::OnSync, verify, seed: [1, 2], ..Config::default() };
     let mut engine = StorageEngine::open(storage, &mut region, capacity, config).expect("open");
     put(&mut engine, 0..blocks, content_bytes);
     // As much again as a segment holds: the last of the blocks above is sealed.

@@ -36,9 +36,10 @@ pub mod sync;
 pub mod types;
 
 pub use engine::{
-    BlockInfo, Capacity, Compacted, Config, Durability, Expect, Finding, FormatError,
-    FormatOptions, Neighbours, Nodes, OpenError, Operation, Order, PoolUse, Preview, ReadError,
-    Reader, Scan, Stats, StorageEngine, StoreInfo, Verification, Verify, WriteError, format, probe,
+    BlockInfo, Capacity, Compacted, Config, Damage, Durability, Expect, Finding, FormatError,
+    FormatOptions, Neighbours, Nodes, OnDamage, OpenError, Operation, Order, PoolUse, Preview,
+    ReadError, Reader, Repaired, Scan, Scrubbed, Stats, StorageEngine, StoreInfo, Verification,
+    Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 #[cfg(target_has_atomic = "ptr")]

@@ -8,7 +8,7 @@ use common::{Mix, Model, Random, all_ids, check, open, read_all, verify};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, EdgeKind, FormatOptions, GraphEdge, Operation,
-    StorageEngine, StoreId, WriteError, format,
+    ReadError, StorageEngine, StoreId, WriteError, format,
 };
 use kausaldb_sim::{SimError, SimNor};
 
@@ -290,10 +290,17 @@ fn a_batch_costs_only_the_record_that_is_damaged() {
         let image = storage.image_mut();
         let body = |byte: u8| image.windows(20).position(|w| w == [byte; 20]).expect("body");
         // The header before the body of one of the three, or the end of the batch behind the last.
-        let at = if hurt < 3 { body(0x31 + hurt) - 10 } else { body(0x33) + 20 + 4 };
+        let at = if hurt < 3 {
+            body(0x31 + hurt) - 10
+        } else {
+            (body(0x33) + 20 + 4).next_multiple_of(4)
+        };
         image[at] ^= 0x5A;
         image[at + 1] ^= 0xA5;
         let mut engine = open(storage, Capacity::SMALL, Config::default()).expect("open");
+        let asked = engine.contains(&id(0));
+        assert!(matches!(asked, Err(ReadError::Degraded { .. })), "{asked:?}");
+        engine.repair().expect("repair");
         let there: Vec<_> = (0..3).map(|n| engine.contains(&id(n)).expect("contains")).collect();
         let mut expected = vec![true; 3];
         expected.iter_mut().skip(hurt.into()).take(1).for_each(|there| *there = false);

@@ -165,6 +165,7 @@ fn hurt_and_go_on(seed: u64) -> Result<(), String> {
     }
     let opened = open(storage, capacity, Config::default());
     let mut engine = opened.map_err(|error| format!("does not open: {error}"))?;
+    engine.repair().map_err(|error| format!("repair: {error}"))?;
     let mut refused = 0;
     for _ in 0..300 {
         let ops = mix.batch(&mut random, &mut version);
@@ -179,7 +180,9 @@ fn hurt_and_go_on(seed: u64) -> Result<(), String> {
             }
             Err(WriteError::NeedsRecovery) => {
                 engine.recover().map_err(|error| format!("does not recover: {error}"))?;
+                engine.repair().map_err(|error| format!("repair: {error}"))?;
             }
+            Err(error @ WriteError::Degraded { .. }) => return Err(error.to_string()),
             _ => {}
         }
     }

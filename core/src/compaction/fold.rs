@@ -44,7 +44,7 @@ impl<'c> Merged<'c> {
         Ok(Self { list, old, changes })
     }
 
-    /// The next edge, those at deleted nodes left out.
+    /// The next edge, those at nodes that are deleted left out, or lost: neither has a home record.
     fn next<L: ReadLog>(
         &mut self,
         log: &mut L,
@@ -66,7 +66,7 @@ impl<'c> Merged<'c> {
             if change.is_some_and(|change| change.key() == key) {
                 self.changes = self.changes.get(1..).unwrap_or_default();
             }
-            if there && !state.intents.contains(key.number) {
+            if there && !state.index.home(key.number).is_none() {
                 return Ok(Some(key));
             }
         }
@@ -130,6 +130,30 @@ impl<'r> Fold<'r> {
             }
         }
         free_if_orphan(store, of.0)
+    }
+
+    /// Empties the part of the list that `key` lies in, if it cannot be read; what is pending for it goes as
+    /// well. Returns the end of that part, and whether it was emptied.
+    ///
+    /// # Errors
+    /// The log could not be read or written.
+    pub fn empty_if_damaged<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        of: (NodeNumber, Direction),
+        key: EdgeKey,
+    ) -> Result<(Option<EdgeKey>, bool), ApplyError<S::Error>> {
+        let Store { storage, log, state } = &mut *store;
+        let range = match state.adjacency(of.0, of.1) {
+            Adjacency::Pages(chain) => state.hubs.page_of(chain, key).map(|(range, _)| range),
+            Adjacency::None | Adjacency::Record(_) => None,
+        };
+        let range = range.unwrap_or(KeyRange::ALL);
+        if entries_at(&mut log.on(storage), state, of, range.low)?.is_some() {
+            return Ok((range.high, false));
+        }
+        store.record(&list_record(of, range, 0), &[])?;
+        Ok((range.high, true))
     }
 
     /// Writes the record that says that this part of the list is damaged.

@@ -21,4 +21,4 @@ mod tail;
 pub use fold::{Fold, adjacency_entries_max};
 pub use pacing::{Pace, Reserve};
 pub use purge::purge_step;
-pub use tail::{TailCursor, TailStep};
+pub use tail::{TailCursor, TailStep, move_record};

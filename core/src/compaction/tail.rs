@@ -2,7 +2,7 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{CopyAs, Step, Walk};
+use crate::log::{CopyAs, LogError, ReadLog, Step, Walk};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
@@ -54,7 +54,7 @@ impl TailCursor {
                 Ok(TailStep::Retired)
             }
             Step::Invalid { offset } => {
-                self.offset = offset + store.log.layout().align();
+                self.offset = pass_damage(store, Place { slot, offset }, end)?;
                 Ok(TailStep::Passed)
             }
             Step::Record { header, offset, bytes } => {
@@ -71,6 +71,22 @@ impl TailCursor {
     }
 }
 
+/// Passes by a span without valid records; returns where it ends. What was hurt before the store was opened,
+/// nobody relies on; what was hurt since must not be erased before a recovery has told of it.
+fn pass_damage<S: Storage>(
+    store: &mut Store<'_, S>,
+    from: Place,
+    end: u32,
+) -> Result<u32, LogError<S::Error>> {
+    let Store { storage, log, state } = store;
+    let behind = from.offset + log.layout().align();
+    let next = log.on(storage).next_header(from.slot, behind)?;
+    let until = next.map_or(end, |(offset, _)| offset.min(end));
+    let layout = log.layout();
+    let there = layout.location(from.slot, from.offset)..layout.location(from.slot, until);
+    if state.rests_on(there) { Err(log.corrupt(from)) } else { Ok(until) }
+}
+
 fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyError<S::Error>> {
     // A record counts as superseded only by a durable one.
     store.log.sync(&mut store.storage)?;
@@ -83,7 +99,11 @@ fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyEr
     Ok(())
 }
 
-fn move_record<S: Storage>(
+/// Writes a record that lives at the head, with its flipped bit mended if there is one.
+///
+/// # Errors
+/// The log could not be read or written.
+pub fn move_record<S: Storage>(
     store: &mut Store<'_, S>,
     fold: &mut Fold<'_>,
     header: &Header,

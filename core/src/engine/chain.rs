@@ -8,8 +8,8 @@
 
 use super::error::OpenError;
 use super::survey::{Survey, living_predecessor, read_header};
-use crate::format::{Predecessor, SegmentHeader};
-use crate::log::{Log, LogError, SlotState};
+use crate::format::{Kind, Place, Predecessor, SegmentHeader, Tag};
+use crate::log::{Log, LogError, ReadLog, SlotState};
 use crate::storage::Storage;
 
 /// The newest segment that counts.
@@ -42,23 +42,29 @@ pub(super) fn find_newest<S: Storage>(
             log.saw_number(header.number);
         }
     }
+    find_headless(log, storage)?;
     let mut newest: Option<Newest> = None;
     let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
-        let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
-        let Some(header) = header else { continue };
+        let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+        let headless = match read {
+            Some(_) => None,
+            None => Some(Headless::of(log, storage, slot)?),
+        };
+        let Some(header) = read.or(headless.map(|headless| headless.header)) else { continue };
         // After a failed sync, nothing counts that came behind the last one that did not fail.
         let end = match log.beyond_doubt() {
             Some(synced) if header.number > synced.number => continue,
             Some(synced) if header.number == synced.number => synced.end,
             _ => log.layout().segment_bytes(),
         };
-        let survey = Survey::of(log, storage, slot, end)?;
-        if !survey.counts(&header) {
+        let mut survey = Survey::of(log, storage, slot, end)?;
+        if !survey.counts(&header) || headless.is_some_and(|headless| !headless.counts(&survey)) {
             continue;
         }
+        survey.holes += u32::from(headless.is_some());
         let retired = survey.retired.max(header.retired);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
         log.ring.set_state(slot, SlotState::Candidate);
@@ -69,6 +75,85 @@ pub(super) fn find_newest<S: Storage>(
         }
     }
     newest.ok_or(OpenError::NoStore)
+}
+
+/// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
+/// where the first record of a segment lies, tells that the header before it was durable once and is lost.
+/// O(slots) reads, and as many checks of a header's length for each slot in which something lies.
+fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), LogError<S::Error>> {
+    let (number_max, segments) = (log.number_max(), log.ring.segments());
+    for slot in 0..segments {
+        if log.ring.slot(slot).number() != 0 {
+            continue;
+        }
+        let first = Place { slot, offset: log.layout().first_offset() };
+        let mut tag = [0];
+        log.read(storage, slot, first.offset, &mut tag)?;
+        let looks_like_one = tag.first().is_some_and(|tag| Tag::new(*tag).is_some());
+        // Each opening and each full segment takes one number: it is not far above the others.
+        for above in (1..=segments).filter(|_| looks_like_one) {
+            let number = number_max.saturating_add(above);
+            log.ring.found(slot, number, 0);
+            if log.on(storage).header(first)?.is_some() {
+                log.saw_number(number);
+                break;
+            }
+            log.ring.found(slot, 0, 0);
+        }
+    }
+    Ok(())
+}
+
+/// A segment of which the header is lost.
+#[derive(Clone, Copy, Debug)]
+struct Headless {
+    /// What it said, as far as the segment before tells.
+    header: SegmentHeader,
+    /// Whether the segment before is full, so that the running engine opened this one, or a recovery that did
+    /// not take over what was there.
+    follows_full: bool,
+}
+
+impl Headless {
+    /// A recovery that was cut short leaves at most so many records behind a full segment: the last record
+    /// written again, the end of a batch, three marks.
+    const VOID_RECORDS_MAX: u32 = 5;
+
+    fn of<S: Storage>(
+        log: &mut Log<'_>,
+        storage: &mut S,
+        slot: u32,
+    ) -> Result<Self, LogError<S::Error>> {
+        let number = log.ring.slot(slot).number();
+        let predecessor = newest_below(log, storage, number, 0)?;
+        let (mut retired, mut next_node, mut follows_full) = (0, 0, false);
+        if let Some(before) = predecessor {
+            let read = read_header(storage, log.layout(), before.slot);
+            if let Some(header) = read.map_err(LogError::Storage)? {
+                let survey = Survey::of(log, storage, before.slot, before.end)?;
+                (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
+                let is_sealed = survey.last.is_some_and(|last| last.kind == Kind::Index);
+                follows_full = is_sealed && !survey.has_one_new();
+            }
+        }
+        let header = SegmentHeader {
+            slot,
+            number,
+            retired,
+            predecessor,
+            erase_count: 0,
+            next_node,
+            recovery: false,
+            continues_batch: false,
+        };
+        Ok(Self { header, follows_full })
+    }
+
+    /// Whether the segment counted before its header was lost. If not, it is what a recovery left that was cut
+    /// short, and an erase that was cut short as well; nothing may be believed of that.
+    fn counts(&self, survey: &Survey) -> bool {
+        survey.is_proven_fresh() || self.follows_full && survey.records > Self::VOID_RECORDS_MAX
+    }
 }
 
 /// The slot with the greatest segment number below this one. A number is found twice where a header
@@ -104,8 +189,12 @@ fn protect_chain<S: Storage>(
 /// Links the live segments into the ring, from the newest back to the tail. `end` is where the
 /// newest one ends, if it stays in the chain.
 ///
+/// A segment whose header is lost stays in the ring: its number and its end stand in the next one's header,
+/// and with them its records can be read, if they are there. Which segment came before it is then found
+/// by the numbers of those that are there.
+///
 /// # Errors
-/// A segment that nothing retired is not there.
+/// The storage refused, or the headers contradict each other.
 pub(super) fn link_chain<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
@@ -122,15 +211,46 @@ pub(super) fn link_chain<S: Storage>(
     for _ in 0..log.ring.segments() {
         let Some(segment) = next else { return Ok(()) };
         let header = read_header(storage, log.layout(), segment.slot).map_err(LogError::Storage)?;
-        let header = header.filter(|header| header.number == segment.number);
-        let Some(header) = header else {
-            return Err(OpenError::SegmentLost { number: segment.number });
-        };
         log.ring.push_tail(segment);
-        next = living_predecessor(&header, newest.retired);
+        next = match header.filter(|header| header.number == segment.number) {
+            Some(header) => living_predecessor(&header, newest.retired),
+            None => newest_below(log, storage, segment.number, newest.retired)?,
+        };
+        let in_ring = |slot: u32| log.ring.slot(slot).state() == SlotState::Live;
+        if let Some(again) = next.filter(|next| in_ring(next.slot)) {
+            return Err(OpenError::SegmentLost { number: again.number });
+        }
     }
     // More predecessors than slots: headers that lie, each with a valid check.
     Err(next.map_or(OpenError::NoStore, |next| OpenError::SegmentLost { number: next.number }))
+}
+
+/// The newest segment that counts of those before `number` that are not retired.
+fn newest_below<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    number: u32,
+    retired: u32,
+) -> Result<Option<Predecessor>, LogError<S::Error>> {
+    let mut below = (number, 0);
+    for _ in 0..log.ring.segments() {
+        let Some(slot) = next_lower(log, below) else { break };
+        let number = log.ring.slot(slot).number();
+        below = (number, slot);
+        if number <= retired {
+            break;
+        }
+        let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+        let Some(header) = header.filter(|header| header.number == number) else { continue };
+        if log.ring.slot(slot).state() == SlotState::Live {
+            continue;
+        }
+        let survey = Survey::of(log, storage, slot, log.layout().segment_bytes())?;
+        if survey.counts(&header) {
+            return Ok(Some(Predecessor { slot, number, end: survey.end, index: 0 }));
+        }
+    }
+    Ok(None)
 }
 
 /// In which order free slots are used: those that never held anything that counted first, the one

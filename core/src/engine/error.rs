@@ -47,7 +47,7 @@ pub enum OpenError<E> {
     },
     /// The medium is no store's: its sizes are out of bounds.
     Layout(LayoutError),
-    /// A segment that nothing retired is not there, or is another one.
+    /// The headers contradict each other: a segment lies before itself.
     SegmentLost {
         /// Number of the segment.
         number: u32,
@@ -97,6 +97,14 @@ pub enum ReadError<E> {
         /// Number of its segment.
         segment: u32,
         /// Where it starts in the segment, in bytes.
+        offset: u32,
+    },
+    /// Records are lost here, and they may have said otherwise than what is left: a newer version, a
+    /// deletion, another edge. [`repair`](super::StorageEngine::repair) makes what is left count.
+    Degraded {
+        /// Number of the segment.
+        segment: u32,
+        /// Where they should start in the segment, in bytes.
         offset: u32,
     },
     /// A recovery failed half way: what the store holds is not known before another one succeeds.
@@ -161,6 +169,13 @@ pub enum WriteError<E> {
     },
     /// The store was opened read-only.
     ReadOnly,
+    /// Records are lost here: nothing is written before [`repair`](super::StorageEngine::repair).
+    Degraded {
+        /// Number of the segment.
+        segment: u32,
+        /// Where they should start in the segment, in bytes.
+        offset: u32,
+    },
     /// An earlier write or sync failed; `recover` makes the store writable again.
     NeedsRecovery,
     /// The log could not be read or written. The store is read-only until `recover`.
@@ -256,7 +271,7 @@ impl<E: fmt::Debug> fmt::Display for OpenError<E> {
             }
             Self::Layout(error) => error.fmt(f),
             Self::SegmentLost { number } => {
-                write!(f, "segment {number} is lost: nothing retired it and no slot holds it")
+                write!(f, "the headers of the segments contradict each other at segment {number}")
             }
             Self::TooMany { what, needed, capacity } => write!(
                 f,
@@ -281,6 +296,11 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
             Self::ScratchFull { needed, given } => {
                 write!(f, "the scratch has {given} bytes; the block needs {needed}")
             }
+            Self::Degraded { segment, offset } => write!(
+                f,
+                "records in segment {segment} at {offset} are lost, and may have said otherwise: \
+                 repair the store, or salvage what is left"
+            ),
             Self::NeedsRecovery => f.write_str("a recovery failed: call recover before reading"),
         }
     }
@@ -324,6 +344,11 @@ impl<E: fmt::Debug> fmt::Display for WriteError<E> {
                 )
             }
             Self::ReadOnly => f.write_str("the store was opened read-only"),
+            Self::Degraded { segment, offset } => write!(
+                f,
+                "records in segment {segment} at {offset} are lost: \
+                 repair the store before writing, or salvage what is left"
+            ),
             Self::NeedsRecovery => {
                 f.write_str("an earlier write failed: call recover before writing again")
             }

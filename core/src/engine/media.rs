@@ -3,7 +3,7 @@
 
 use super::error::ReadError;
 use crate::format::{Header, Place, Record};
-use crate::log::{Log, LogError, ReadLog};
+use crate::log::{BodyFlip, Log, LogError, ReadLog};
 use crate::memory::prefetch;
 use crate::storage::Storage;
 use crate::types::BlockRef;
@@ -19,11 +19,19 @@ pub trait Media {
     where
         Self: 's;
 
-    /// Borrows `len` bytes from `at` on.
+    /// Whether a flipped bit can be mended in what is borrowed: in scratch it can, in mapped bytes it cannot.
+    const MENDS: bool;
+
+    /// Borrows `len` bytes from `at` on, in which this bit is flipped, if any is.
     ///
     /// # Errors
     /// The storage refused, there are no such bytes, or the scratch is too small.
-    fn span(&mut self, at: u64, len: usize) -> Result<Self::Span<'_>, ReadError<Self::Error>>;
+    fn span(
+        &mut self,
+        at: u64,
+        len: usize,
+        flip: Option<BodyFlip>,
+    ) -> Result<Self::Span<'_>, ReadError<Self::Error>>;
 
     /// Copies `into.len()` bytes from `at` on.
     ///
@@ -100,9 +108,17 @@ impl<'e, E> Media for Mapped<'e, E> {
     where
         Self: 's;
 
+    const MENDS: bool = false;
+
     #[inline]
-    fn span(&mut self, at: u64, len: usize) -> Result<&'e [u8], ReadError<E>> {
-        self.get(at, len).ok_or(ReadError::Corrupt { segment: 0, offset: 0 })
+    fn span(
+        &mut self,
+        at: u64,
+        len: usize,
+        flip: Option<BodyFlip>,
+    ) -> Result<&'e [u8], ReadError<E>> {
+        let bytes = self.get(at, len).filter(|_| flip.is_none());
+        bytes.ok_or(ReadError::Corrupt { segment: 0, offset: 0 })
     }
 
     #[inline]
@@ -144,11 +160,19 @@ impl<S: Storage> Media for Through<'_, S> {
     where
         Self: 's;
 
-    fn span(&mut self, at: u64, len: usize) -> Result<&[u8], ReadError<S::Error>> {
+    const MENDS: bool = true;
+
+    fn span(
+        &mut self,
+        at: u64,
+        len: usize,
+        flip: Option<BodyFlip>,
+    ) -> Result<&[u8], ReadError<S::Error>> {
         let given = self.scratch.len();
         let full = ReadError::ScratchFull { needed: len, given };
         let into = self.scratch.get_mut(..len).ok_or(full)?;
         self.storage.read(at, into).map_err(ReadError::Storage)?;
+        flip.iter().for_each(|flip| flip.mend(into, 0));
         Ok(into)
     }
 

@@ -7,6 +7,7 @@
 //! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
 //!   other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
+//! - `damage`, `repair`, `scrub`: what is done where records are lost, and where a bit is flipped
 //!
 //! Invariants:
 //!
@@ -17,6 +18,7 @@
 
 mod capacity;
 mod chain;
+mod damage;
 mod error;
 mod fresh;
 mod media;
@@ -27,8 +29,10 @@ mod places;
 mod plan;
 mod preview;
 mod read;
+mod repair;
 mod replay;
 mod scan;
+mod scrub;
 mod stats;
 mod survey;
 mod verify;
@@ -36,6 +40,7 @@ mod work_ahead;
 mod write;
 
 pub use capacity::Capacity;
+pub use damage::{Damage, OnDamage};
 pub use error::{FormatError, GeometryField, OpenError, ReadError, WriteError};
 pub use media::{Mapped, Media, Span, Through};
 pub use mount::{FormatOptions, format};
@@ -43,7 +48,9 @@ pub use neighbours::Neighbours;
 pub use operation::{Expect, Operation};
 pub use preview::Preview;
 pub use read::{BlockOf, Reader};
+pub use repair::Repaired;
 pub use scan::{BlockInfo, Nodes, Order, Scan};
+pub use scrub::Scrubbed;
 pub use stats::{PoolUse, Stats};
 pub use survey::{StoreInfo, probe};
 pub use verify::{Finding, Verification};
@@ -55,6 +62,7 @@ use crate::storage::Storage;
 use crate::types::Sequence;
 use core::sync::atomic::AtomicU8;
 use plan::Plan;
+use scrub::ScrubCursor;
 
 /// When a batch is durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -90,6 +98,8 @@ pub struct Config {
     pub durability: Durability,
     /// When checksums are checked.
     pub verify: Verify,
+    /// What is done about damage of which nobody knows what it hit.
+    pub on_damage: OnDamage,
     /// Seed of the hash tables. A store whose ids strangers choose takes a random one; it is not stored.
     pub seed: [u64; 2],
 }
@@ -114,6 +124,7 @@ pub struct StorageEngine<'r, S> {
     fold: Fold<'r>,
     plan: Plan<'r>,
     tail: TailCursor,
+    scrub: ScrubCursor,
     mode: Mode,
     config: Config,
     capacity: Capacity,
@@ -122,6 +133,8 @@ pub struct StorageEngine<'r, S> {
     /// Bytes that callers gave to be stored.
     given_bytes: u64,
     damaged: u32,
+    /// The last place where records are lost, until it is repaired.
+    lost: Option<Damage>,
     /// What is known of each slot's checksums; shared by readers, hence atomic.
     verified: &'r mut [AtomicU8],
 }
@@ -135,6 +148,17 @@ impl<S: Storage> StorageEngine<'_, S> {
     /// The capacity with which the store was opened.
     pub fn capacity(&self) -> &Capacity {
         &self.capacity
+    }
+
+    /// Whether records are lost of which nobody knows what they held, and where: the store is degraded,
+    /// until [`repair`](Self::repair).
+    pub fn damage(&self) -> Option<Damage> {
+        self.lost.filter(|_| !self.shows_what_is_left())
+    }
+
+    /// Whether damage is no reason not to answer: a store that is opened read-only cannot be repaired first.
+    fn shows_what_is_left(&self) -> bool {
+        self.mode == Mode::ReadOnly && self.config.on_damage == OnDamage::Repair
     }
 
     /// The storage, for questions that the engine does not ask. (Writing to it breaks the store.)

@@ -6,6 +6,7 @@ use super::error::{FormatError, OpenError};
 use super::fresh::FreshPlan;
 use super::plan::Plan;
 use super::replay::Replay;
+use super::scrub::ScrubCursor;
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor};
@@ -135,6 +136,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<Self, OpenError<S::Error>> {
         let mut engine = Self::carve(storage, region, capacity, config, Mode::Writing)?;
         engine.mount()?;
+        engine.repair_if_asked()?;
         Ok(engine)
     }
 
@@ -183,12 +185,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             fold,
             plan,
             tail: TailCursor::default(),
+            scrub: ScrubCursor::default(),
             mode,
             config,
             capacity,
             sequence: Sequence::default(),
             given_bytes: 0,
             damaged: 0,
+            lost: None,
             verified,
         })
     }
@@ -208,11 +212,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.store.log.forget();
         self.mount()?;
         self.mode = Mode::Writing;
-        Ok(())
+        self.repair_if_asked()
     }
 
     fn mount(&mut self) -> Result<(), OpenError<S::Error>> {
         self.tail = TailCursor::default();
+        self.scrub = ScrubCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
         if self.mode != Mode::ReadOnly {
             let Store { storage, log, .. } = &mut self.store;
@@ -248,6 +253,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + newest.unreadable;
+        self.lost = replay.lost;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
@@ -264,8 +270,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let Some(at) = slot else { break };
             let Store { storage, log, .. } = &mut self.store;
             let header = read_header(storage, log.layout(), at).map_err(LogError::Storage)?;
-            if let Some(header) = header {
-                replay.begin_segment(header.recovery, header.continues_batch);
+            match header.filter(|header| header.number == log.ring.slot(at).number()) {
+                Some(header) => replay.begin_segment(header.recovery, header.continues_batch),
+                None => replay.begin_headless(log.ring.slot(at).number()),
             }
             let (first, end) = (log.layout().first_offset(), log.ring.slot(at).end());
             replay.segment(&mut self.store, at, first, end)?;

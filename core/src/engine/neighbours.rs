@@ -29,12 +29,11 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
         direction: Direction,
         kind: Option<EdgeKind>,
     ) -> Result<Self, ReadError<M::Error>> {
-        reader.check_known()?;
         let state = reader.state;
-        let found = state.lookup(&mut reader.reading(), id)?;
-        let node = found.map(|(node, _, _)| node);
+        let node = reader.node(id)?.map(|(node, _, _)| node);
         let list = match node {
             Some(node) => {
+                reader.check_list(node, direction)?;
                 let from = EdgeKey { kind: kind.map_or(0, |kind| kind.0), ..EdgeKey::MIN };
                 Some(List::from(&mut reader.reading(), state, (node, direction), from)?)
             }
@@ -71,6 +70,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
         {
             self.pending = Some(cursor);
             let of_kind = self.kind.is_none_or(|kind| kind.0 == half.key.kind);
+            self.reader.check_newest(half.location)?;
             if half.add && of_kind && !state.intents.contains(half.key.number) {
                 return self.edge(half.key).map(Some);
             }
@@ -81,6 +81,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
 
     fn edge(&mut self, key: EdgeKey) -> Result<GraphEdge, ReadError<M::Error>> {
         let home = self.reader.state.index.home(key.number);
+        self.reader.check_newest(home)?;
         let header = self.reader.reading().known_header(home)?;
         let place = self.reader.log.layout().place(home);
         let segment = self.reader.log.ring.slot(place.slot).number();

@@ -1,15 +1,18 @@
 //! Point reads: find, contains, version; and the reader from which scans and edges start.
 
+use super::damage::Damage;
 use super::error::ReadError;
 use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::{Nodes, Order, Scan};
 use super::{Mode, StorageEngine, Verify};
 use crate::format::{Header, Place, Record};
-use crate::log::{BodyState, Log, ReadLog, Step, Walk};
-use crate::state::{State, Store};
+use crate::log::{BodyFlip, BodyState, Log, ReadLog, Step, Walk};
+use crate::state::{Adjacency, Home, State, Store};
 use crate::storage::{MappedStorage, Storage};
-use crate::types::{BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge};
+use crate::types::{
+    BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge, Location, NodeNumber,
+};
 use core::sync::atomic::{AtomicU8, Ordering};
 
 /// Nothing was verified; all of it was, and is sound; there is damage, so that every read looks for itself.
@@ -29,6 +32,8 @@ pub struct Reader<'e, 'r, M> {
     verify: Verify,
     /// Whether nothing is known of the store.
     lost: bool,
+    /// Where records are lost, so that what lies before may be the past.
+    pub(super) damage: Option<Damage>,
     pub(super) media: M,
 }
 
@@ -45,6 +50,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             verified: self.verified,
             verify: self.config.verify,
             lost: self.mode == Mode::Lost,
+            damage: self.damage(),
             media: Through::new(&mut self.store.storage, scratch),
         }
     }
@@ -59,28 +65,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         id: &BlockId,
         scratch: &'s mut [u8],
     ) -> Result<Option<BlockRef<'s>>, ReadError<S::Error>> {
+        let damage = self.damage();
         let Store { storage, log, state } = &mut self.store;
         let media = Through::new(storage, &mut *scratch);
         let lost = self.mode == Mode::Lost;
         let (verified, verify) = (&*self.verified, self.config.verify);
-        let mut reader = Reader { log, state, verified, verify, lost, media };
+        let mut reader = Reader { log, state, verified, verify, lost, damage, media };
         let found = reader.locate(id)?.filter(|(header, _)| is_block(header));
         let Some((header, place)) = found else { return Ok(None) };
         let (at, len) = reader.reading().body(place, &header);
-        let flip = match reader.verify(place, &header) {
-            Ok(()) => None,
-            // In scratch a bit can be mended; in mapped bytes it cannot.
-            Err(error @ ReadError::Corrupt { .. }) => {
-                let state = reader.reading().body_state(place, &header)?;
-                let BodyState::OneBit(flip) = state else { return Err(error) };
-                Some(flip)
-            }
-            Err(error) => return Err(error),
-        };
-        reader.media.span(at, len)?;
-        let bytes = scratch.get_mut(..len).unwrap_or_default();
-        flip.iter().for_each(|flip| flip.mend(bytes, 0));
-        Ok((&*bytes).block(&header))
+        let flip = reader.verify(place, &header)?;
+        reader.media.span(at, len, flip)?;
+        Ok(scratch.get(..len).unwrap_or_default().block(&header))
     }
 
     /// Whether there is a block with this id.
@@ -109,6 +105,7 @@ impl<'r, S: MappedStorage> StorageEngine<'r, S> {
             verified: self.verified,
             verify: self.config.verify,
             lost: self.mode == Mode::Lost,
+            damage: self.damage(),
             media: Mapped::new(self.store.storage.bytes()),
         }
     }
@@ -148,12 +145,45 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         if self.lost { Err(ReadError::NeedsRecovery) } else { Ok(()) }
     }
 
-    /// The home record of the node with this id.
-    fn locate(&mut self, id: &BlockId) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
+    /// Refuses to answer with what may be the past.
+    pub(super) fn check_newest(&self, at: Location) -> Result<(), ReadError<M::Error>> {
+        match self.damage.filter(|damage| damage.is_behind(self.log, at)) {
+            Some(damage) => Err(damage.into()),
+            None => Ok(()),
+        }
+    }
+
+    /// The node with this id, and its home record.
+    pub(super) fn node(&mut self, id: &BlockId) -> Result<Option<Home>, ReadError<M::Error>> {
         self.check_known()?;
         let state = self.state;
         let found = state.lookup(&mut self.reading(), id)?;
+        self.check_newest(found.map_or(Location::NONE, |(_, location, _)| location))?;
+        Ok(found)
+    }
+
+    /// The home record of the node with this id.
+    fn locate(&mut self, id: &BlockId) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
+        let found = self.node(id)?;
         Ok(found.map(|(_, location, header)| (header, self.log.layout().place(location))))
+    }
+
+    /// Refuses to answer from a list of edges that may be the past.
+    pub(super) fn check_list(
+        &self,
+        node: NodeNumber,
+        direction: Direction,
+    ) -> Result<(), ReadError<M::Error>> {
+        if self.damage.is_none() {
+            return Ok(());
+        }
+        match self.state.adjacency(node, direction) {
+            Adjacency::None => self.check_newest(Location::NONE),
+            Adjacency::Record(location) => self.check_newest(location),
+            Adjacency::Pages(chain) => {
+                self.state.hubs.pages(chain).try_for_each(|(_, at)| self.check_newest(at))
+            }
+        }
     }
 
     /// The block with this id. O(1) expected; a miss reads nothing.
@@ -231,14 +261,10 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// # Errors
     /// The storage refused, or a record is damaged.
     pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
-        self.check_known()?;
         let state = self.state;
-        let Some((source, ..)) = state.lookup(&mut self.reading(), &edge.source)? else {
-            return Ok(false);
-        };
-        let Some((target, ..)) = state.lookup(&mut self.reading(), &edge.target)? else {
-            return Ok(false);
-        };
+        let Some((source, ..)) = self.node(&edge.source)? else { return Ok(false) };
+        let Some((target, ..)) = self.node(&edge.target)? else { return Ok(false) };
+        self.check_list(source, Direction::Out)?;
         let key = EdgeKey { kind: edge.kind.0, number: target };
         Ok(state.has_edge(&mut self.reading(), source, key)?)
     }
@@ -281,9 +307,9 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         place: Place,
         header: &Header,
     ) -> Result<M::Span<'_>, ReadError<M::Error>> {
-        self.verify(place, header)?;
+        let flip = self.verify(place, header)?;
         let (at, len) = self.reading().body(place, header);
-        self.media.span(at, len)
+        self.media.span(at, len, flip)
     }
 
     /// The error that names a place.
@@ -292,13 +318,18 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         ReadError::Corrupt { segment, offset: place.offset }
     }
 
-    /// Checks what the config asks to be checked before a body is handed out.
-    fn verify(&mut self, place: Place, header: &Header) -> Result<(), ReadError<M::Error>> {
+    /// Checks what the config asks to be checked before a body is handed out. Returns the bit that is flipped
+    /// in it, where it can be mended.
+    fn verify(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<Option<BodyFlip>, ReadError<M::Error>> {
         let known = self.verified.get(place.slot as usize);
         let state = known.map_or(DAMAGED, |known| known.load(Ordering::Relaxed));
         match self.verify {
-            Verify::Never => return Ok(()),
-            Verify::FirstRead if state == SOUND => return Ok(()),
+            Verify::Never => return Ok(None),
+            Verify::FirstRead if state == SOUND => return Ok(None),
             Verify::FirstRead
                 if state == UNVERIFIED && self.log.ring.head() != Some(place.slot) =>
             {
@@ -307,15 +338,16 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
                     known.store(if sound { SOUND } else { DAMAGED }, Ordering::Relaxed);
                 }
                 if sound {
-                    return Ok(());
+                    return Ok(None);
                 }
             }
             Verify::FirstRead | Verify::EveryRead => {}
         }
-        if self.reading().body_is_valid(place, header)? {
-            return Ok(());
+        match self.reading().body_state(place, header)? {
+            BodyState::Sound => Ok(None),
+            BodyState::OneBit(flip) if M::MENDS => Ok(Some(flip)),
+            BodyState::OneBit(_) | BodyState::Damaged => Err(self.corrupt(place)),
         }
-        Err(self.corrupt(place))
     }
 
     /// Whether every record of a sealed segment holds.

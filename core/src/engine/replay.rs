@@ -2,6 +2,7 @@
 //!
 //! The running engine applies its own batches through this as well: what is on media is what counts.
 
+use super::damage::Damage;
 use crate::format::{Kind, Place, Record};
 use crate::log::{LogError, Step, Walk};
 use crate::state::{ApplyError, Limit, Store};
@@ -27,6 +28,8 @@ pub(super) struct Replay {
     behind_damage: bool,
     /// Spans in which there should have been a record and was none.
     pub(super) damaged: u32,
+    /// The last of them that was not repaired.
+    pub(super) lost: Option<Damage>,
     /// Where the newest batch or single record ended that was applied.
     pub(super) last: Option<Place>,
 }
@@ -46,6 +49,14 @@ impl Replay {
         }
     }
 
+    /// The header of a live segment cannot be read: what it said of the batch before it is not known.
+    pub(super) fn begin_headless(&mut self, number: u32) {
+        self.damaged += 1;
+        self.lost = Some(Damage { segment: number, offset: 0 });
+        self.run = None;
+        self.behind_damage = true;
+    }
+
     /// Applies the records of one live segment, from one offset up to another.
     pub(super) fn segment<S: Storage>(
         &mut self,
@@ -61,7 +72,11 @@ impl Replay {
             match walk.next(&mut store.log.on(&mut store.storage))? {
                 Step::End => return Ok(()),
                 Step::Invalid { offset } => {
-                    self.damaged += u32::from(!in_damage);
+                    if !in_damage {
+                        self.damaged += 1;
+                        let segment = store.log.ring.slot(slot).number();
+                        self.lost = Some(Damage { segment, offset });
+                    }
                     in_damage = true;
                     // A batch costs the record that is damaged, not the others.
                     self.run.iter_mut().for_each(|run| run.cut_off = true);
@@ -98,6 +113,9 @@ impl Replay {
                 Ok(())
             }
             (_, false) => {
+                if record.kind() == Kind::Repaired {
+                    self.lost = None;
+                }
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
                 // the end of the batch that is damaged.
                 if let Some(run) = self.run.take().filter(|run| run.cut_off) {
@@ -182,14 +200,17 @@ impl Replay {
         let applied = state.apply(storage, log, record, location);
         let is_full = matches!(
             applied,
-            Err(ApplyError::TooMany { what: Limit::PendingEdges | Limit::HubPages, .. })
+            Err(ApplyError::TooMany {
+                what: Limit::PendingEdges | Limit::HubPages | Limit::Intents,
+                ..
+            })
         );
         if !is_full || self.damaged == 0 || !state.give_way(storage, log, record, location)? {
             return applied;
         }
         match record {
-            Record::Edge(_) => state.apply(storage, log, record, location),
-            _ => Ok(()),
+            Record::Adjacency { .. } => Ok(()),
+            _ => state.apply(storage, log, record, location),
         }
     }
 }

@@ -49,6 +49,8 @@ pub struct Scan<'e, 'r, M> {
     /// offset to look next.
     window: heapless::Vec<u32, WINDOW>,
     below: u32,
+    /// Whether it was said that blocks may be missing.
+    said: bool,
 }
 
 impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
@@ -58,7 +60,8 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
             Order::NewestFirst => reader.log.ring.head(),
         };
         let walk = Walk::new(0, 0, 0);
-        let mut scan = Self { reader, order, slot, walk, window: heapless::Vec::new(), below: 0 };
+        let window = heapless::Vec::new();
+        let mut scan = Self { reader, order, slot, walk, window, below: 0, said: false };
         scan.enter(slot);
         scan
     }
@@ -74,7 +77,8 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
     /// The next block, without its body: reads its header only.
     ///
     /// # Errors
-    /// The storage refused, or a record is damaged (the scan goes on behind it when called again).
+    /// The storage refused, or a record is damaged, or the store is degraded: then the first call says so, and
+    /// every call that meets a block that may be the past. (The scan goes on behind it when called again.)
     pub fn next_info(&mut self) -> Result<Option<BlockInfo>, ReadError<M::Error>> {
         let Some((header, place)) = self.advance()? else { return Ok(None) };
         let Record::Block { id, version, lens, .. } = header.record else { return Ok(None) };
@@ -95,10 +99,19 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
 
     fn advance(&mut self) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
         self.reader.check_known()?;
-        match self.order {
+        if let Some(damage) = self.reader.damage.filter(|_| !self.said) {
+            self.said = true;
+            return Err(damage.into());
+        }
+        let found = match self.order {
             Order::OldestFirst => self.forwards(),
             Order::NewestFirst => self.backwards(),
+        }?;
+        if let Some((_, place)) = found {
+            let location = self.reader.log.layout().location(place.slot, place.offset);
+            self.reader.check_newest(location)?;
         }
+        Ok(found)
     }
 
     fn forwards(&mut self) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
@@ -216,21 +229,28 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
 pub struct Nodes<'e, 'r, M> {
     reader: Reader<'e, 'r, M>,
     next: u32,
+    /// Whether it was said that ids may be missing.
+    said: bool,
 }
 
 impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     pub(super) fn new(reader: Reader<'e, 'r, M>) -> Self {
-        Self { reader, next: 0 }
+        Self { reader, next: 0, said: false }
     }
 
     /// The next id. Reads its record's header.
     ///
     /// # Errors
-    /// The storage refused, or a record is damaged (the next call goes on behind it).
+    /// The storage refused, or a record is damaged, or the store is degraded, as for a [`Scan`] (the next call
+    /// goes on behind it).
     // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<BlockId>, ReadError<M::Error>> {
         self.reader.check_known()?;
+        if let Some(damage) = self.reader.damage.filter(|_| !self.said) {
+            self.said = true;
+            return Err(damage.into());
+        }
         let state = self.reader.state;
         while self.next < state.index.high_water() {
             let home = state.index.home(NodeNumber::new(self.next));
@@ -238,6 +258,7 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
             if home.is_none() {
                 continue;
             }
+            self.reader.check_newest(home)?;
             let header = self.reader.reading().known_header(home)?;
             if let Some(id) = header.record.id() {
                 return Ok(Some(*id));

@@ -2,6 +2,7 @@
 
 use super::StorageEngine;
 use super::capacity::Capacity;
+use super::damage::Damage;
 use crate::compaction::Reserve;
 use crate::log::Traffic;
 use crate::state::Charge;
@@ -66,6 +67,8 @@ pub struct Stats {
     /// Spans of the log that held no valid record at open, where there should have been one, and segments
     /// whose headers could not be read.
     pub damaged: u32,
+    /// Where records are lost of which nobody knows what they held, until the store is repaired.
+    pub damage: Option<Damage>,
     /// Size of the region, in bytes.
     pub region_bytes: usize,
 }
@@ -140,6 +143,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             given_bytes: self.given_bytes,
             traffic: log.traffic(),
             damaged: self.damaged,
+            damage: self.damage(),
             region_bytes: self.capacity.region_bytes(),
         }
     }

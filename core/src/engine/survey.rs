@@ -100,6 +100,15 @@ pub(super) fn read_header<S: Storage>(
     Ok(ours.map(|found| found.segment))
 }
 
+/// Whether the header of a live segment reads as it was written, without a flipped bit.
+pub(super) fn header_is_whole<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    slot: u32,
+) -> Result<bool, S::Error> {
+    Ok(FoundHeader::parse(&header_bytes(storage, layout.slot_start(slot))?).is_ok())
+}
+
 /// The bytes of a header; read again if that fails.
 fn header_bytes<S: Storage>(
     storage: &mut S,
@@ -337,11 +346,12 @@ impl Survey {
 
     /// Whether what makes it count is itself followed by a valid record.
     pub(super) fn is_firm(&self, header: &SegmentHeader) -> bool {
-        if header.recovery {
-            self.prelude.is_some_and(|prelude| self.records > prelude)
-        } else {
-            self.records >= 2
-        }
+        if header.recovery { self.is_proven_fresh() } else { self.records >= 2 }
+    }
+
+    /// Whether this is a fresh segment of an opening that returned: something follows its proof.
+    pub(super) fn is_proven_fresh(&self) -> bool {
+        self.prelude.is_some_and(|prelude| self.records > prelude)
     }
 
     /// The newest segment that is retired for certain, as far as this segment tells.

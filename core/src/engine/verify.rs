@@ -3,7 +3,7 @@
 use super::error::ReadError;
 use super::{Mode, StorageEngine};
 use crate::format::{Place, Record};
-use crate::log::{BodyState, ReadLog, Step, Walk};
+use crate::log::{BodyState, LogError, ReadLog, Step, Walk};
 use crate::state::{Charge, List, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber};
@@ -257,7 +257,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let there = (key.number, of.1.reverse());
             let known = match lists(store, there, back) {
                 // That list is reported where its own node is.
-                Err(ReadError::Corrupt { .. }) => true,
+                Err(LogError::Corrupt { .. }) => true,
                 known => known?,
             };
             if !store.state.index.is_used(key.number) || !known {
@@ -341,11 +341,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 }
 
 /// Whether the list has this edge, folded or pending.
-fn lists<S: Storage>(
+pub(super) fn lists<S: Storage>(
     store: &mut Store<'_, S>,
     of: (NodeNumber, Direction),
     key: EdgeKey,
-) -> Result<bool, ReadError<S::Error>> {
+) -> Result<bool, LogError<S::Error>> {
     let Store { storage, log, state } = store;
     if let Some(half) = state.pending_half(of, key) {
         return Ok(half.add);

@@ -1,7 +1,7 @@
 //! Working ahead: what an idle loop can do so that later writes find room.
 
+use super::StorageEngine;
 use super::error::WriteError;
-use super::{Mode, StorageEngine};
 use crate::compaction::{TailStep, purge_step};
 use crate::storage::Storage;
 
@@ -25,11 +25,7 @@ impl<S: Storage> StorageEngine<'_, S> {
     /// # Errors
     /// As [`write`](Self::write): the store is read-only, or the storage refused.
     pub fn compact(&mut self, budget: u64) -> Result<Compacted, WriteError<S::Error>> {
-        match self.mode {
-            Mode::Writing => {}
-            Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
-        }
+        self.check_writable()?;
         let newest = self.store.log.number_max();
         let done = self.turn_once(budget);
         self.forget_checks(newest);

@@ -1,5 +1,6 @@
 //! Writing a batch: limits first, then room, then its records, then what they mean.
 
+use super::damage::Damage;
 use super::error::WriteError;
 use super::operation::{Expect, Operation};
 use super::plan::{Needs, Records};
@@ -94,11 +95,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         operations: &[Operation<'_>],
     ) -> Result<Sequence, WriteError<S::Error>> {
-        match self.mode {
-            Mode::Writing => {}
-            Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
-        }
+        self.check_writable()?;
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
             Err(
@@ -134,6 +131,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             return Err(error);
         }
         Ok(self.sequence)
+    }
+
+    /// Whether batches may be written.
+    pub(super) fn check_writable(&self) -> Result<(), WriteError<S::Error>> {
+        match (self.mode, self.lost) {
+            (Mode::Writing, None) => Ok(()),
+            (Mode::Writing, Some(Damage { segment, offset })) => {
+                Err(WriteError::Degraded { segment, offset })
+            }
+            (Mode::ReadOnly, _) => Err(WriteError::ReadOnly),
+            (Mode::Failed | Mode::Lost, _) => Err(WriteError::NeedsRecovery),
+        }
     }
 
     fn give_up(&mut self) {

@@ -24,6 +24,7 @@
 //! | 12 | mark | | |
 //! | 13 | batch end | number of records of the batch | |
 //! | 14 | index page | entries, entries with ids, first offset, offset of the page before or 0 | columns |
+//! | 15 | repaired: what damage before this may have cost is accounted for | | |
 //!
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
 //! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
@@ -110,6 +111,8 @@ pub enum Record {
     },
     /// Columns that describe the records before it.
     Index(IndexHeader),
+    /// Damage before this was repaired: what is left there counts.
+    Repaired,
 }
 
 /// One change of one edge, in node numbers.
@@ -160,10 +163,11 @@ pub enum Kind {
     Mark = 12,
     BatchEnd = 13,
     Index = 14,
+    Repaired = 15,
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Block,
         Self::Node,
         Self::Tombstone,
@@ -178,6 +182,7 @@ impl Kind {
         Self::Mark,
         Self::BatchEnd,
         Self::Index,
+        Self::Repaired,
     ];
 
     /// Whether records of this kind hold an id.
@@ -189,7 +194,7 @@ impl Kind {
 impl Tag {
     /// The tag with this byte, if there is such a kind and no unknown flag.
     pub fn new(byte: u8) -> Option<Self> {
-        let known = byte & UNUSED == 0 && (1..=14).contains(&(byte & KIND_MASK));
+        let known = byte & UNUSED == 0 && (1..=15).contains(&(byte & KIND_MASK));
         known.then_some(Self(byte))
     }
 
@@ -233,6 +238,7 @@ impl Record {
             Self::Mark => Kind::Mark,
             Self::BatchEnd { .. } => Kind::BatchEnd,
             Self::Index(_) => Kind::Index,
+            Self::Repaired => Kind::Repaired,
         }
     }
 
@@ -252,7 +258,11 @@ impl Record {
             | Self::Adjacency { number, .. }
             | Self::Intent { number, .. } => Some(*number),
             Self::Edge(change) => Some(change.source),
-            Self::Retire { .. } | Self::Mark | Self::BatchEnd { .. } | Self::Index(_) => None,
+            Self::Retire { .. }
+            | Self::Mark
+            | Self::BatchEnd { .. }
+            | Self::Index(_)
+            | Self::Repaired => None,
         }
     }
 
@@ -300,7 +310,7 @@ impl Record {
             Self::Retire { segment, slot } => {
                 varint::len(u64::from(*segment)) + varint::len(u64::from(*slot))
             }
-            Self::Mark => 0,
+            Self::Mark | Self::Repaired => 0,
             Self::BatchEnd { records } => varint::len(u64::from(*records)),
             Self::Index(index) => {
                 let fields = [index.entries, index.ids, index.first, index.previous];
@@ -352,7 +362,7 @@ impl Record {
                 out.number(u64::from(*segment));
                 out.number(u64::from(*slot));
             }
-            Self::Mark => {}
+            Self::Mark | Self::Repaired => {}
             Self::BatchEnd { records } => out.number(u64::from(*records)),
             Self::Index(index) => {
                 let fields = [index.entries, index.ids, index.first, index.previous];
@@ -434,6 +444,7 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
         }
         Kind::Retire => Record::Retire { segment: reader.u32()?, slot: reader.u32()? },
         Kind::Mark => Record::Mark,
+        Kind::Repaired => Record::Repaired,
         Kind::BatchEnd => Record::BatchEnd { records: reader.u32()? },
         Kind::Index => Record::Index(IndexHeader {
             entries: reader.u32()?,

@@ -40,6 +40,7 @@ fn record() -> impl Strategy<Value = Record> {
         ),
         any::<[u32; 2]>().prop_map(|[segment, slot]| Record::Retire { segment, slot }),
         Just(Record::Mark),
+        Just(Record::Repaired),
         any::<u32>().prop_map(|records| Record::BatchEnd { records }),
     ]
 }

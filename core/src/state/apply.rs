@@ -109,14 +109,17 @@ impl<'r> State<'r> {
                 self.apply_intent(storage, log, (*number, id), record, at)
             }
             Record::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
-            Record::Retire { .. } | Record::Mark | Record::BatchEnd { .. } | Record::Index(_) => {
-                Ok(())
-            }
+            Record::Retire { .. }
+            | Record::Mark
+            | Record::BatchEnd { .. }
+            | Record::Index(_)
+            | Record::Repaired => Ok(()),
         }
     }
 
     /// Makes room for a record that did not fit because damage took what would have made room for it:
-    /// drops one pending change, or leaves a list of pages unreadable. False where that is no help.
+    /// drops one pending change, leaves a list of pages unreadable, or lets a node stay deleted whose
+    /// neighbours are not cleaned. What that leaves behind, a repair finds. False where that is no help.
     ///
     /// # Errors
     /// The log could not be read.
@@ -140,6 +143,11 @@ impl<'r> State<'r> {
                 self.drop_list(storage, log, (number, direction))?;
                 self.set_adjacency(number, direction, Adjacency::Record(at));
                 self.live.add(Self::charge_of(log, record));
+                Ok(true)
+            }
+            Record::Intent { id, .. } => {
+                let Some(oldest) = self.intents.first() else { return Ok(false) };
+                self.close_intent(log, oldest.number, id);
                 Ok(true)
             }
             _ => Ok(false),
@@ -210,6 +218,8 @@ impl<'r> State<'r> {
             }
         }
         if renamed {
+            // A number that is given anew was freed before; only damage can have cost the record that said so.
+            self.close_intent(log, number, *id);
             self.take_number(number)?;
             let capacity = self.index.capacity();
             let full = ApplyError::TooMany { what: Limit::Nodes, needed: capacity + 1, capacity };
@@ -380,12 +390,17 @@ impl<'r> State<'r> {
         }
         let live = &mut self.live;
         self.pending.remove_node(number, |freed| live.subtract(pending_charge(log, &freed)));
-        if self.intents.contains(number) {
-            live.subtract(Self::charge_of(log, &Record::Intent { number, id: *id }));
-            self.intents.close(number);
-        }
+        self.close_intent(log, number, *id);
         self.index.release(number);
         Ok(())
+    }
+
+    /// The node's neighbours are clean, if they were not before.
+    fn close_intent(&mut self, log: &Log<'r>, number: NodeNumber, id: BlockId) {
+        if self.intents.contains(number) {
+            self.live.subtract(Self::charge_of(log, &Record::Intent { number, id }));
+            self.intents.close(number);
+        }
     }
 }
 

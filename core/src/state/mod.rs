@@ -31,6 +31,7 @@ use crate::index::BlockIndex;
 use crate::log::{LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
+use core::ops::Range;
 
 /// The columns of adjacency hold a location, or, with this bit, a chain of pages.
 const CHAIN: u32 = 1 << 31;
@@ -167,6 +168,21 @@ impl<'r> State<'r> {
         Ok(None)
     }
 
+    /// Whether the state rests on any record that lies there. O(all that there is).
+    pub fn rests_on(&self, there: Range<Location>) -> bool {
+        let nodes = (0..self.index.high_water()).map(NodeNumber::new);
+        let mut of_nodes = nodes.flat_map(|node| {
+            let lists = Direction::BOTH.map(|way| self.index.adjacency(node, way));
+            [self.index.home(node), lists[0], lists[1]]
+        });
+        let mut intents = self.intents.iter();
+        let mut changes = self.pending.changes();
+        of_nodes.any(|at| there.contains(&at))
+            || self.hubs.locations().any(|at| there.contains(&at))
+            || changes.any(|change| there.contains(&change.location))
+            || intents.any(|intent| there.contains(&intent.location))
+    }
+
     /// Whether the record at this location is what the state rests on.
     pub fn is_live(&self, record: &Record, at: Location) -> bool {
         match record {
@@ -192,6 +208,7 @@ impl<'r> State<'r> {
             Record::Tombstone { .. }
             | Record::Retire { .. }
             | Record::Mark
+            | Record::Repaired
             | Record::BatchEnd { .. }
             | Record::Index(_) => false,
         }

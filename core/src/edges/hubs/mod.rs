@@ -275,6 +275,11 @@ impl<'r> HubPages<'r> {
         })
     }
 
+    /// Where the pages of all chains lie. O(capacity) for all.
+    pub fn locations(&self) -> impl Iterator<Item = Location> {
+        self.pages.iter().map(|(_, page)| page.location)
+    }
+
     /// If one page is left, which covers every key, ends the chain and returns where that page lies. O(1).
     pub fn collapse(&mut self, chain: HubChain) -> Option<Location> {
         let first = self.first(chain)?;

@@ -1,0 +1,48 @@
+//! Damage of which nobody knows what it hit: a span of the log in which there should be a record, and is none.
+//!
+//! What was lost there may have been the newest version of any block, the deletion of one, or a change of
+//! any edge. So what lies before it in the log may be the past, and what is not there at all may have been:
+//! the store is *degraded*. A record behind all damage is the newest of its key for certain, and is answered
+//! as usual; any other answer is [`Degraded`](super::ReadError::Degraded), and nothing is written, until
+//! [`repair`](super::StorageEngine::repair).
+
+use super::error::ReadError;
+use crate::log::Log;
+use crate::types::Location;
+
+/// Where records are lost: the last such place, if there are several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Damage {
+    /// Number of the segment.
+    pub segment: u32,
+    /// Where in the segment they should start, in bytes.
+    pub offset: u32,
+}
+
+/// What is done about damage of which nobody knows what it hit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum OnDamage {
+    /// Answers that may be the past say so, and nothing is written, until the caller repairs the store.
+    #[default]
+    Say,
+    /// What is left counts. `open` and `recover` repair the store right away, which takes as long as
+    /// reading all edges; a store that is opened read-only answers as it would after that.
+    Repair,
+}
+
+impl Damage {
+    /// Whether what lies at this place of the log may be the past: something was lost behind it.
+    pub(super) fn is_behind(&self, log: &Log<'_>, at: Location) -> bool {
+        let place = log.layout().place(at);
+        let segment = log.ring.slot(place.slot).number();
+        at.is_none() || Self { segment, offset: place.offset } < *self
+    }
+}
+
+impl<E> From<Damage> for ReadError<E> {
+    fn from(Damage { segment, offset }: Damage) -> Self {
+        Self::Degraded { segment, offset }
+    }
+}

@@ -1,0 +1,189 @@
+//! Repair: after damage, making what is left one store again.
+//!
+//! What a lost record held is lost. But it leaves traces that contradict each other: a list of edges that cannot
+//! be read, an edge that one end knows of and the other does not, a number in a list whose node is gone. Repair
+//! goes over all lists: it empties those that cannot be read, drops what leads to nodes that are gone, and lets
+//! both ends know of each edge that one of them knows. Then a record says that what is left counts.
+//!
+//! Cut short, it leaves the store degraded as it was: every step is a record that can be there alone, and the
+//! last one says that all is done. It is then called again.
+
+use super::StorageEngine;
+use super::damage::OnDamage;
+use super::error::{OpenError, WriteError};
+use super::verify::lists;
+use crate::format::{EdgeChange, Record};
+use crate::log::LogError;
+use crate::state::{Adjacency, List, Store};
+use crate::storage::Storage;
+use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, NodeNumber};
+
+/// What a repair has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Repaired {
+    /// Lists of edges, or parts of long ones, that could not be read.
+    pub lists_emptied: u64,
+    /// Nodes that lists and changes of edges spoke of, and whose own record is lost: they are gone.
+    pub nodes_dropped: u64,
+    /// Edges of which one end did not know any more, and knows again.
+    pub edges_restored: u64,
+}
+
+impl<S: Storage> StorageEngine<'_, S> {
+    /// Makes what damage has left count: from here on the store answers with it, and can be written again.
+    /// Edges that one end still knows of are restored at the other. Durable when it returns.
+    ///
+    /// O(nodes and edges), and for each edge a binary search in the other end's list. Needs no damage to be
+    /// called; without any it changes nothing.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write). The store is then as degraded as before, and repair can be called again.
+    pub fn repair(&mut self) -> Result<Repaired, WriteError<S::Error>> {
+        match self.check_writable() {
+            Ok(()) | Err(WriteError::Degraded { .. }) => {}
+            refused => refused?,
+        }
+        let newest = self.store.log.number_max();
+        let done = self.repair_all();
+        self.forget_checks(newest);
+        let done = done.map_err(|error| self.fail(error))?;
+        self.sync()?;
+        Ok(done)
+    }
+
+    /// Repairs the store if it is damaged and the config asks for it.
+    pub(super) fn repair_if_asked(&mut self) -> Result<(), OpenError<S::Error>> {
+        if self.lost.is_none() || self.config.on_damage != OnDamage::Repair {
+            return Ok(());
+        }
+        match self.repair() {
+            Err(WriteError::Log(LogError::Storage(error))) => Err(LogError::Storage(error).into()),
+            // It stays degraded, and says so.
+            _ => Ok(()),
+        }
+    }
+
+    fn repair_all(&mut self) -> Result<Repaired, WriteError<S::Error>> {
+        let mut done = Repaired::default();
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            if self.drop_if_homeless(number)? {
+                done.nodes_dropped += 1;
+                continue;
+            }
+            for direction in Direction::BOTH {
+                done.lists_emptied += self.empty_damaged((number, direction))?;
+            }
+        }
+        // A change that one end has folded already says nothing of what the other end's list has lost.
+        while !self.store.state.pending.is_empty() {
+            self.have_step_room()?;
+            if !self.fold_fullest()? {
+                break;
+            }
+        }
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            for direction in Direction::BOTH {
+                done.edges_restored += self.restore((number, direction))?;
+            }
+        }
+        if self.lost.is_some() {
+            self.have_step_room()?;
+            self.store.record(&Record::Repaired, &[])?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync(storage)?;
+            self.lost = None;
+        }
+        Ok(done)
+    }
+
+    /// A node that has edges and whose own record is lost has no id any more: its number is freed.
+    fn drop_if_homeless(&mut self, number: NodeNumber) -> Result<bool, WriteError<S::Error>> {
+        let state = &self.store.state;
+        let has_home = !state.index.home(number).is_none() || state.intents.contains(number);
+        if has_home || state.is_bare(number) {
+            return Ok(false);
+        }
+        self.have_step_room()?;
+        self.store.record(&Record::Tombstone { number, id: BlockId::default() }, &[])?;
+        Ok(true)
+    }
+
+    /// Empties what cannot be read of a list; returns how many parts that were.
+    fn empty_damaged(&mut self, of: (NodeNumber, Direction)) -> Result<u64, WriteError<S::Error>> {
+        let (mut key, mut emptied) = (EdgeKey::MIN, 0);
+        // Each turn takes a page further.
+        for _ in 0..=self.store.state.hubs.len() {
+            if self.store.state.adjacency(of.0, of.1) == Adjacency::None {
+                break;
+            }
+            self.have_step_room()?;
+            let (end, was_damaged) = self.fold.empty_if_damaged(&mut self.store, of, key)?;
+            emptied += u64::from(was_damaged);
+            let Some(next) = end else { break };
+            key = next;
+        }
+        Ok(emptied)
+    }
+
+    /// Lets the other ends of a list's edges know of them, and drops those that lead nowhere; returns how many
+    /// were restored.
+    fn restore(&mut self, of: (NodeNumber, Direction)) -> Result<u64, WriteError<S::Error>> {
+        let (mut from, mut restored) = (EdgeKey::MIN, 0);
+        // Each turn takes an edge further, or takes one out of the list.
+        while let Some((key, is_homeless)) = self.next_one_sided(of, from)? {
+            self.have_step_room()?;
+            from = key;
+            if is_homeless {
+                self.fold.fold(&mut self.store, of, key)?;
+                continue;
+            }
+            while self.store.state.pending.free() == 0 {
+                self.have_step_room()?;
+                if !self.fold_fullest()? {
+                    break;
+                }
+            }
+            let (source, target) = match of.1 {
+                Direction::Out => (of.0, key.number),
+                Direction::In => (key.number, of.0),
+            };
+            let change = EdgeChange { source, kind: EdgeKind(key.kind), target, add: true };
+            self.have_step_room()?;
+            self.store.record(&Record::Edge(change), &[])?;
+            restored += 1;
+        }
+        Ok(restored)
+    }
+
+    /// The next folded edge of the list, from a key on, that its other end does not know of, and whether that
+    /// end is gone.
+    fn next_one_sided(
+        &mut self,
+        of: (NodeNumber, Direction),
+        from: EdgeKey,
+    ) -> Result<Option<(EdgeKey, bool)>, WriteError<S::Error>> {
+        let Store { storage, log, state } = &mut self.store;
+        if state.intents.contains(of.0) {
+            return Ok(None);
+        }
+        let mut list = List::from(&mut log.on(storage), state, of, from)?;
+        loop {
+            let Store { storage, log, state } = &mut self.store;
+            let Some(key) = list.next(&mut log.on(storage), state)? else { return Ok(None) };
+            // A pending change decides, for both ends.
+            if state.pending_half(of, key).is_some() {
+                continue;
+            }
+            // That end is lost, or it is deleted; the cleaning may not find this edge any more.
+            if state.index.home(key.number).is_none() {
+                return Ok(Some((key, true)));
+            }
+            let there = (key.number, of.1.reverse());
+            let back = EdgeKey { kind: key.kind, number: of.0 };
+            if !lists(&mut self.store, there, back)? {
+                return Ok(Some((key, false)));
+            }
+        }
+    }
+}
