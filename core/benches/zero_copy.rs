@@ -76,7 +76,12 @@ impl From<BlockRef<'_>> for Owned {
 }
 
 /// Calls `work` with a store that holds so many blocks of this content size, all in sealed segments.
-fn with_store(blocks: u64, content_bytes: usize, verify: Verify, work: impl FnOnce(&Engine<'_, '_>)) {
+fn with_store(
+    blocks: u64,
+    content_bytes: usize,
+    verify: Verify,
+    work: impl FnOnce(&Engine<'_, '_>),
+) {
     let needed = (blocks as usize + 400) * (content_bytes + 160).next_multiple_of(16) * 5 / 4;
     let media_bytes = needed.next_multiple_of(SEGMENT_BYTES as usize) + (16 << 20);
     let mut media = vec![0_u8; media_bytes];
@@ -167,7 +172,9 @@ fn compare(blocks: u64, content_bytes: usize) {
 }
 
 fn main() {
-    println!("Nanoseconds a read; {READS} reads a round, {ROUNDS} rounds. Allocations of find: 0.\n");
+    println!(
+        "Nanoseconds a read; {READS} reads a round, {ROUNDS} rounds. Allocations of find: 0.\n"
+    );
     println!(
         "{:>9} {:>7} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>8}",
         "blocks", "bytes", "find", "+clone", "ratio", "find_many", "ratio", "miss", "every"

@@ -9,6 +9,9 @@ use crate::storage::Storage;
 use crate::types::BlockRef;
 use core::marker::PhantomData;
 
+/// A line of the processor's caches, in bytes.
+const LINE_BYTES: u64 = 64;
+
 /// Where a reader's bytes come from.
 pub trait Media {
     /// What the storage says when it refuses.
@@ -112,8 +115,11 @@ impl<'e, E> Media for Mapped<'e, E> {
         Ok(())
     }
 
+    // The lines behind are on their way while these bytes are parsed: what is read next lies there.
     #[inline]
     fn look<'b>(&'b mut self, at: u64, into: &'b mut [u8]) -> Result<&'b [u8], LogError<E>> {
+        self.expect(at.saturating_add(LINE_BYTES));
+        self.expect(at.saturating_add(2 * LINE_BYTES));
         self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })
     }
 

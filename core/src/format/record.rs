@@ -391,6 +391,7 @@ impl Header {
     /// Reads the header at the start of `bytes` (up to [`HEADER_BYTES_MAX`] of them) and checks it.
     ///
     /// `None` if there is no valid header: there is nothing more that could be said of such bytes.
+    #[inline]
     pub fn parse(bytes: &[u8], seed: Crc) -> Option<Self> {
         let mut reader = varint::Reader::new(bytes);
         let tag = Tag::new(reader.byte()?)?;
@@ -403,6 +404,7 @@ impl Header {
     }
 }
 
+#[inline]
 fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
     let number = |reader: &mut varint::Reader<'_>| reader.u32().map(NodeNumber::new);
     let id = |reader: &mut varint::Reader<'_>| reader.array().map(BlockId::new);

@@ -18,12 +18,14 @@ impl<'b> Reader<'b> {
         self.rest.len()
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*byte)
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
@@ -37,6 +39,11 @@ impl<'b> Reader<'b> {
             Some((byte, rest)) if byte & 0x80 == 0 => {
                 self.rest = rest;
                 Some(u64::from(*byte))
+            }
+            // Two for most of the others: lengths, numbers below 2^14.
+            Some((low, [high, rest @ ..])) if high & 0x80 == 0 => {
+                self.rest = rest;
+                Some(u64::from(low & 0x7F) | u64::from(*high) << 7)
             }
             _ => self.long(),
         }
@@ -59,10 +66,12 @@ impl<'b> Reader<'b> {
         None
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
         u32::try_from(self.u64()?).ok()
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         u16::try_from(self.u64()?).ok()
     }

@@ -47,6 +47,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
+    #[inline]
     fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
@@ -91,10 +92,20 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
+    #[inline]
     fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
-        if let Some(header) = self.header(place)? {
-            return Ok(Some(header));
+        match self.header(place)? {
+            Some(header) => Ok(Some(header)),
+            None => self.mend_header(place),
         }
+    }
+
+    /// As [`mended_header`](Self::mended_header), of a header that is not valid as it lies.
+    ///
+    /// # Errors
+    /// The storage refused.
+    #[cold]
+    fn mend_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
         let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
@@ -107,6 +118,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused, or the record is damaged.
+    #[inline]
     fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
         let place = self.log().layout().place(location);
         self.mended_header(place)?.ok_or_else(|| self.log().corrupt(place))
