@@ -149,10 +149,16 @@ fn compare(blocks: u64, content_bytes: usize) {
         find_all(engine, &all);
         let taken = ALLOCATIONS.load(Ordering::Relaxed) - before;
         assert_eq!(taken, 0, "a find allocates");
-        for ids in all.chunks(READS) {
-            figures[0].push(timed(READS, || find_all(engine, ids)));
-            figures[1].push(timed(READS, || clone_all(engine, ids)));
-            figures[2].push(timed(READS, || find_many(engine, ids)));
+        // Each way reads other blocks than the one before it: it must not find them in the caches.
+        let ids = |round: usize| {
+            let start = round % ROUNDS * READS;
+            &all[start..start + READS]
+        };
+        for round in 0..ROUNDS {
+            let [one, two, three] = [0, 1, 2].map(|way| ids(round + way * ROUNDS / 3));
+            figures[0].push(timed(READS, || find_all(engine, one)));
+            figures[1].push(timed(READS, || clone_all(engine, two)));
+            figures[2].push(timed(READS, || find_many(engine, three)));
             figures[3].push(timed(READS, || {
                 misses.iter().filter(|id| engine.find(id).expect("sound").is_some()).count()
             }));

@@ -9,8 +9,9 @@ use super::error::ReadError;
 use super::media::Media;
 use super::read::{BlockOf, Reader};
 use crate::format::{Header, Place, Record};
+use crate::index::Homes;
 use crate::log::{ReadLog, Step, Walk};
-use crate::types::{BlockId, Location, NodeNumber, Sequence};
+use crate::types::{BlockId, Location, Sequence};
 
 /// Places that a scan from the newest on keeps at once.
 const WINDOW: usize = 64;
@@ -214,12 +215,13 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
 /// The ids of all nodes: of blocks, and of ends of edges that have no block. In the order of their numbers.
 pub struct Nodes<'e, 'r, M> {
     reader: Reader<'e, 'r, M>,
-    next: u32,
+    homes: Homes<'e>,
 }
 
 impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     pub(super) fn new(reader: Reader<'e, 'r, M>) -> Self {
-        Self { reader, next: 0 }
+        let homes = reader.state.index.homes();
+        Self { reader, homes }
     }
 
     /// The next id. Reads its record's header.
@@ -229,10 +231,7 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<BlockId>, ReadError<M::Error>> {
-        let state = self.reader.state;
-        while self.next < state.index.high_water() {
-            let home = state.index.home(NodeNumber::new(self.next));
-            self.next += 1;
+        while let Some((_, home)) = self.homes.next() {
             if home.is_none() {
                 continue;
             }

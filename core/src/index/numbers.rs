@@ -314,17 +314,17 @@ impl Iterator for Homes<'_> {
         let (word, _) = bit_of(NodeNumber::new(self.next));
         let used = self.used_bits.get(word..).unwrap_or_default();
         let homes = self.home.get(index_of(NodeNumber::new(self.next))..).unwrap_or_default();
-        for ((used, homes), first) in
-            used.iter().zip(homes.chunks(u32::BITS as usize)).zip((self.next..).step_by(32))
-        {
-            let numbers = (first..).map(NodeNumber::new);
-            let homes = homes.iter().map(|home| Location::new(*home));
-            if *used == u32::MAX {
-                sum = numbers.zip(homes).fold(sum, &mut f);
+        let pieces = used.iter().zip(homes.chunks(u32::BITS as usize));
+        for ((used, homes), first) in pieces.zip((self.next..).step_by(u32::BITS as usize)) {
+            // The place is below 32.
+            let item =
+                |at: usize, home: &u32| (NodeNumber::new(first + at as u32), Location::new(*home));
+            let whole = homes.first_chunk::<{ u32::BITS as usize }>();
+            if let Some(homes) = whole.filter(|_| *used == u32::MAX) {
+                sum = homes.iter().enumerate().fold(sum, |sum, (at, home)| f(sum, item(at, home)));
             } else {
-                let items = numbers.zip(homes).zip(0..);
-                let items = items.filter(|(_, bit)| used >> bit & 1 == 1);
-                sum = items.fold(sum, |sum, (item, _)| f(sum, item));
+                let homes = homes.iter().enumerate().filter(|(at, _)| used >> at & 1 == 1);
+                sum = homes.fold(sum, |sum, (at, home)| f(sum, item(at, home)));
             }
         }
         sum
