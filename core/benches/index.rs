@@ -6,13 +6,13 @@
 //! - `columns`: the shipped index, a table of cache lines and a column for each fact;
 //! - `hashbrown`: the same columns, with hashbrown's table of the same three words in the place of ours;
 //! - `structs`: an array of structs, and hashbrown's table from an id to a place in it;
-//! - `boxes`: hashbrown's table of pointers to boxed nodes, one box for each block. Three orders of the boxes in
-//!   memory: that of insertion; shuffled; and that in which the table is walked, the kindest there is.
+//! - `boxes`: hashbrown's table of pointers to boxed nodes, one box for each block. Three orders of the boxes
+//!   in memory: that of insertion; shuffled; and that in which the table is walked, the kindest there is.
 //!
-//! All hash alike, and know an entry by the same 32 bits of the hash: none reads an id or a record. All have room
-//! for their nodes from the start. Rounds take turns: each way is built and filled untimed, then timed looking up
-//! what is there and what is not, scanning, deleting half of the entries in random order and inserting those
-//! again. A figure is the median of the rounds, in nanoseconds for one entry.
+//! All hash alike, and know an entry by the same 32 bits of the hash: none reads an id or a record. All have
+//! room for their nodes from the start. Rounds take turns: each way is built and filled untimed, then timed
+//! looking up what is there and what is not, scanning, deleting half of the entries in random order and
+//! inserting those again. A figure is the median of the rounds, in nanoseconds for one entry.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 
 mod support;

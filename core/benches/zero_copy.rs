@@ -1,11 +1,11 @@
 //! Reads that borrow, beside reads that copy: `find` and its first byte, `find` and a clone of the block.
 //!
-//! `cargo bench -p kausaldb --features std --bench zero_copy [BLOCKS CONTENT_BYTES]`. Storage is RAM, so that the
-//! engine is measured and no medium. A million reads in random order a round.
+//! `cargo bench -p kausaldb --features std --bench zero_copy [BLOCKS CONTENT_BYTES]`. Storage is RAM, so that
+//! the engine is measured and no medium. A million reads in random order a round.
 //!
-//! All blocks lie in sealed segments: each is verified once, before the clock starts (`Verify::FirstRead`), and
-//! headers at every read. Blocks of the open segment are verified at every read; that is measured by itself
-//! (`every`). A counting allocator shows that borrowing takes nothing from the heap.
+//! All blocks lie in sealed segments: each is verified once, before the clock starts (`Verify::FirstRead`),
+//! and headers at every read. Blocks of the open segment are verified at every read; that is measured by
+//! itself (`every`). A counting allocator shows that borrowing takes nothing from the heap.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 #![allow(unsafe_code, reason = "a global allocator that counts")]
 
@@ -21,7 +21,8 @@ use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicU64, Ordering};
 use support::{id, median, mix, ns, numbers, timed, times};
 
-/// Reads of one way before the next has its turn: a fraction of a millisecond, so that few rounds are interrupted.
+/// Reads of one way before the next has its turn: a fraction of a millisecond, so that few rounds are
+/// interrupted.
 const READS: usize = 1_000;
 /// A million reads in each way.
 const ROUNDS: usize = 1_000;

@@ -5,7 +5,7 @@
 //! checked, which is when the assertions about types fire. The words are those of the toolchain that the
 //! repository pins; after a change of it, `TRYBUILD=overwrite cargo test -p kausaldb --test compile_fail`
 //! writes them anew.
-#![cfg(not(miri))]
+#![cfg(all(test, not(miri)))]
 
 #[test]
 fn broken_promises_do_not_compile() {

@@ -1,4 +1,6 @@
-//! One flipped bit anywhere in the image of a closed store: it opens, and what it shows is right or is said to be damaged.
+//! One flipped bit anywhere in the image of a closed store: it opens, and what it shows is right or
+//! is said to be damaged.
+#![cfg(test)]
 
 mod common;
 

@@ -1,5 +1,7 @@
-//! Every limit of `Capacity`, and of the medium: reached, answered with an error that has both numbers, and survived. The
-//! store shows what it showed before, `verify` finds nothing, and the next write goes through.
+//! Every limit of `Capacity`, and of the medium: reached, answered with an error that has both
+//! numbers, and survived. The store shows what it showed before, `verify` finds nothing, and the
+//! next write goes through.
+#![cfg(test)]
 
 mod common;
 

@@ -154,3 +154,36 @@ fn every_write_size_works() {
         run(u64::from(write_bytes), setup, Mix { ids: 20, ..Mix::default() }, 400);
     }
 }
+
+#[test]
+fn a_full_store_can_be_emptied() {
+    for seed in 0..6 {
+        let setup = Setup { segments: 10, ..SMALL };
+        let what = format!("seed {seed}");
+        let mix = Mix { ids: 60, content_max: 700, puts: 60, links: 40, ..Mix::default() };
+        let mut random = Random::new(seed);
+        let mut storage = SimNor::new(geometry(setup), seed).expect("geometry");
+        let options =
+            FormatOptions { store: StoreId::from_u128(7), segment_bytes: setup.segment_bytes };
+        format(&mut storage, &options).expect("format");
+        let mut engine = open(storage, capacity(), Config::default()).expect("open");
+        let (mut model, mut version, mut full) = (Model::default(), 0, 0);
+        while full < 20 {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
+            match engine.write(&operations) {
+                Ok(_) => assert!(model.apply(&ops), "{what}"),
+                Err(WriteError::Full { .. }) => full += 1,
+                Err(_) => {}
+            }
+        }
+        for id in common::all_ids(&mix) {
+            engine.delete(&id).unwrap_or_else(|error| panic!("{what}: {id}: {error}"));
+        }
+        engine.compact(u64::MAX).expect("compact");
+        check(&mut engine, &Model::default(), &mix, &what);
+        verify(&mut engine, &what);
+        let stats = engine.stats();
+        assert_eq!((stats.blocks, stats.nodes.used, stats.live_bytes), (0, 0, 0), "{what}");
+    }
+}

@@ -2,16 +2,17 @@
 //! cut: on flash, at every step of a run, and of the recovery from each cut, and of the recovery
 //! from that.
 //!
-//! `KAUSAL_SWEEP=full` in the environment makes every step a cut point in every test, and takes hours.
+//! `KAUSAL_SWEEP=full` in the environment makes every step a cut point, with more seeds: minutes
+//! become hours.
 #![cfg(test)]
 
 mod common;
 
-use common::power::{Bench, SMALL, Scenario, run, sweep};
-
-fn report(name: &str, bench: &Bench) {
-    println!("{name}: {} cuts, {} boots", bench.cuts, bench.boots);
-}
+use common::power::{Bench, Replay, SMALL, Scenario, run, sweep};
+use common::{Mix, Model, Random};
+use kausaldb::Durability;
+use kausaldb::storage::Erased;
+use kausaldb_sim::SimNor;
 
 /// Boots every cut point of one run, or one in so many.
 fn single(name: &str, scenario: Scenario, one_in: u64) {
@@ -19,18 +20,12 @@ fn single(name: &str, scenario: Scenario, one_in: u64) {
     run(scenario, one_in, |cut, states| {
         bench.try_all(cut, states, 0);
     });
-    report(name, &bench);
+    bench.report(name);
 }
 
-#[test]
-fn a_cut_at_any_step_loses_nothing() {
-    for seed in 1..=sweep(1, 20) {
-        single("every step", Scenario { seed, ..SMALL }, 1);
-    }
-}
-
-/// A cut in the run, a second one at each step (or one in so many) of the recovery from it, and a third at random.
-fn nested(name: &str, scenario: Scenario, first: u64, second: u64, third: u64) {
+/// A cut in the run, a second one in the recovery from it, and a third one in the recovery from
+/// that: each at one step in so many.
+fn nested(name: &str, scenario: Scenario, [first, second, third]: [u64; 3]) {
     let mut bench = Bench::new(scenario);
     run(scenario, first, |cut, states| {
         for once in bench.try_all(cut, states, second) {
@@ -43,20 +38,156 @@ fn nested(name: &str, scenario: Scenario, first: u64, second: u64, third: u64) {
             }
         }
     });
-    report(name, &bench);
+    bench.report(name);
 }
 
+const NEARLY_FULL: Scenario = Scenario {
+    segments: 10,
+    mix: Mix { ids: 20, content_max: 330, puts: 80, links: 12, operations: 3, hubs: false },
+    ..SMALL
+};
+
+const HUBS: Scenario = Scenario {
+    segments: 16,
+    mix: Mix { ids: 28, content_max: 30, puts: 10, links: 65, operations: 6, hubs: true },
+    batches: 250,
+    ..SMALL
+};
+
+/// Segments of several sectors, small words, an erased pattern of zeros.
+const SECTORS: Scenario = Scenario {
+    segments: 10,
+    segment_bytes: 2048,
+    erase_bytes: 512,
+    write_bytes: 4,
+    erased: Erased::Zeros,
+    mix: Mix { content_max: 200, ..SMALL.mix },
+    ..SMALL
+};
+
+const BYTES: Scenario = Scenario { write_bytes: 1, ..SMALL };
+
+/// Every record takes a word of its own.
+const PAGES: Scenario = Scenario {
+    segments: 14,
+    segment_bytes: 8192,
+    erase_bytes: 4096,
+    write_bytes: 256,
+    mix: Mix { operations: 4, content_max: 600, ..SMALL.mix },
+    batches: 250,
+    ..SMALL
+};
+
 #[test]
-fn a_cut_in_the_recovery_from_a_cut_loses_nothing() {
-    for seed in 1..=sweep(2, 20) {
-        let scenario = Scenario { seed, ..SMALL };
-        nested("nested", scenario, sweep(60, 1), 1, 200);
+fn a_cut_at_any_step_loses_nothing() {
+    for seed in 1..=sweep(1, 50) {
+        single("every step", Scenario { seed, ..SMALL }, 1);
     }
 }
 
 #[test]
-fn many_more() {
-    for seed in 1..=20 {
-        single("seeds", Scenario { seed, ..SMALL }, 5);
+fn a_cut_loses_nothing_whatever_the_flash_is_like() {
+    for seed in 1..=sweep(3, 50) {
+        single("hubs", Scenario { seed, ..HUBS }, sweep(12, 1));
+        single("sectors", Scenario { seed, ..SECTORS }, sweep(60, 1));
+        single("bytes", Scenario { seed, ..BYTES }, sweep(80, 1));
+        single("pages", Scenario { seed, ..PAGES }, sweep(6, 1));
+    }
+}
+
+#[test]
+fn a_cut_in_a_nearly_full_store_loses_nothing() {
+    for seed in 1..=sweep(4, 50) {
+        single("nearly full", Scenario { seed, ..NEARLY_FULL }, sweep(12, 1));
+    }
+}
+
+#[test]
+fn a_cut_between_syncs_leaves_the_batches_up_to_some_batch() {
+    for seed in 1..=sweep(4, 50) {
+        let scenario = Scenario { seed, durability: Durability::OnSync, ..SMALL };
+        single("on sync", scenario, sweep(8, 1));
+    }
+}
+
+#[test]
+fn a_cut_in_the_recovery_from_a_cut_loses_nothing() {
+    for seed in 1..=sweep(2, 50) {
+        nested("nested", Scenario { seed, ..SMALL }, [sweep(150, 1), 1, sweep(200, 20)]);
+        nested("nested, full", Scenario { seed, ..NEARLY_FULL }, [sweep(400, 1), sweep(2, 1), 100]);
+        nested("nested, hubs", Scenario { seed, ..HUBS }, [sweep(400, 1), sweep(4, 1), 50]);
+        nested("nested, pages", Scenario { seed, ..PAGES }, [sweep(400, 1), 1, 50]);
+    }
+}
+
+/// Cuts power in 300 openings in a row: at the given step of each, or at a random one.
+fn boot_loop(bench: &mut Bench, device: &SimNor, model: &Model, at: Option<u64>) {
+    const BOOTS: u32 = 300;
+    let states = std::slice::from_ref(model);
+    let _replay = Replay(format!("boot loop, cut at {at:?}: {device} in {:?}", bench.scenario));
+    let mut random = Random::new(device.steps() + at.unwrap_or(1000));
+    let first = bench.boot(device.clone(), states, 0);
+    let (free, steps) = (first.free, first.device.steps() - device.steps());
+    let mut device = first.device;
+    let mut cut_boots = 0;
+    let before: u32 = device.erases().iter().sum();
+    for _ in 0..BOOTS {
+        device.reopen();
+        device.cut_at(at.unwrap_or_else(|| random.below(steps)));
+        cut_boots += u32::from(bench.is_cut_opening(&mut device));
+        device.cancel_cut();
+        device.power_on();
+    }
+    let sectors = bench.scenario.segment_bytes / bench.scenario.erase_bytes;
+    let erases = (device.erases().iter().sum::<u32>() - before) / sectors;
+    assert!(erases <= 2 * BOOTS + 20, "{erases} erases in {BOOTS} boots, {cut_boots} of them cut");
+    let last = bench.boot(device, states, 0);
+    assert!(last.free + 1 >= free, "{free} segments were free, then {}", last.free);
+    bench.go_on(last.device, model, 30);
+}
+
+#[test]
+fn a_board_that_loses_power_at_every_boot_loses_nothing_else() {
+    let scenarios = [SMALL, NEARLY_FULL, HUBS, SECTORS];
+    for (seed, scenario) in (1..=sweep(3, 20)).flat_map(|seed| scenarios.map(|s| (seed, s))) {
+        let scenario = Scenario { seed, ..scenario };
+        let mut bench = Bench::new(scenario);
+        let (mut devices, mut random) = (Vec::<(SimNor, Model)>::new(), Random::new(seed));
+        run(scenario, 100, |cut, states| {
+            if devices.len() < 100 && random.one_in(2) {
+                let mut device = cut.clone();
+                device.power_on();
+                let booted = bench.boot(device, states, 0);
+                devices.push((booted.device, states[booted.state].clone()));
+            }
+        });
+        for (device, model) in devices.iter().step_by(sweep(8, 1) as usize) {
+            boot_loop(&mut bench, device, model, None);
+        }
+        for at in (0..60).step_by(sweep(7, 1) as usize) {
+            let (device, model) = &devices[random.below(devices.len() as u64) as usize];
+            boot_loop(&mut bench, device, model, Some(at));
+        }
+        bench.report("boot loops");
+    }
+}
+
+/// A board that wakes up, writes a little, and loses power without a word, again and again.
+#[test]
+fn a_board_that_writes_a_little_between_cuts_keeps_its_space() {
+    for seed in 1..=sweep(3, 50) {
+        let scenario = Scenario { seed, mix: Mix { operations: 1, ..SMALL.mix }, ..SMALL };
+        let mut bench = Bench::new(scenario);
+        let mut random = Random::new(seed);
+        let (mut device, mut states) = (scenario.device(), vec![Model::default()]);
+        for boot in 0..300 {
+            let cut = random.below(60);
+            device.cut_at(cut);
+            states = bench.write_until_cut(&mut device, &states, boot);
+            device.power_on();
+        }
+        let last = bench.boot(device, &states, 0);
+        bench.go_on(last.device, &states[last.state], 30);
+        bench.report("little by little");
     }
 }

@@ -1,7 +1,7 @@
 //! What the benches share: the clock, rounds that take turns, medians, and seeded random numbers.
 //!
-//! Two ways are compared by rounds of one process that take turns, so that whatever else the machine does meets
-//! both. A figure is the median of its rounds; what to trust is the ratio of two figures of one run.
+//! Two ways are compared by rounds of one process that take turns, so that whatever else the machine does
+//! meets both. A figure is the median of its rounds; what to trust is the ratio of two figures of one run.
 #![allow(dead_code, unreachable_pub, reason = "each bench uses its part")]
 #![allow(clippy::indexing_slicing, reason = "a bench may stop")]
 

@@ -33,24 +33,24 @@ struct Merged<'c> {
 }
 
 impl<'c> Merged<'c> {
-    fn start<S: Storage>(
-        store: &mut Store<'_, S>,
+    fn start<L: ReadLog>(
+        log: &mut L,
+        state: &State<'_>,
         of: (NodeNumber, Direction),
         range: KeyRange,
         changes: &'c [KeyChange],
-    ) -> Result<Self, LogError<S::Error>> {
-        let Store { storage, log, state } = store;
-        let mut list = List::from(&mut log.on(storage), state, of, range.low)?;
-        let old = list.next(&mut log.on(storage), state)?;
+    ) -> Result<Self, LogError<L::Error>> {
+        let mut list = List::from(log, state, of, range.low)?;
+        let old = list.next(log, state)?;
         Ok(Self { list, old, changes, high: range.high })
     }
 
     /// The next edge, those at deleted nodes left out.
-    fn next<S: Storage>(
+    fn next<L: ReadLog>(
         &mut self,
-        store: &mut Store<'_, S>,
-    ) -> Result<Option<EdgeKey>, LogError<S::Error>> {
-        let Store { storage, log, state } = store;
+        log: &mut L,
+        state: &State<'_>,
+    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
         loop {
             let old = self.old.filter(|key| self.high.is_none_or(|high| *key < high));
             let change = self.changes.first().copied();
@@ -63,7 +63,7 @@ impl<'c> Merged<'c> {
                 },
             };
             if old == Some(key) {
-                self.old = self.list.next(&mut log.on(storage), state)?;
+                self.old = self.list.next(log, state)?;
             }
             if change.is_some_and(|change| change.key() == key) {
                 self.changes = self.changes.get(1..).unwrap_or_default();
@@ -118,8 +118,9 @@ impl<'r> Fold<'r> {
         loop {
             let changes = self.gather(&store.state, of, range);
             let next = write_part(store, of, range, changes, quota)?;
-            // What was unlinked here may have been the last that mentioned the other end.
-            for change in changes.iter().filter(|change| !change.is_add()) {
+            // What was pending here may have been the last that mentioned the other end: an edge that was
+            // unlinked, or one that came and whose other end is deleted since.
+            for change in changes {
                 free_if_orphan(store, change.key().number)?;
             }
             match next {
@@ -152,8 +153,9 @@ impl<'r> Fold<'r> {
 /// How many entries each record gets, so that all get about as many.
 fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
     let max = adjacency_entries_max(store.log.layout());
-    // A list that is cut into pages takes a place for each. Where they are lacking, the record becomes longer than it
-    // should be; links that it could not hold are refused, so that it stays bounded.
+    // A list that is cut into pages takes a place for each. Where they are lacking, the record
+    // becomes longer than it should be; links that it could not hold are refused, so that it stays
+    // bounded.
     let pages = entries.div_ceil(max).min(store.state.hubs.free()).max(1);
     entries.div_ceil(pages).max(1)
 }
@@ -208,11 +210,13 @@ fn write_part<S: Storage>(
     changes: &[KeyChange],
     quota: u32,
 ) -> Result<Option<EdgeKey>, ApplyError<S::Error>> {
-    let mut merged = Merged::start(store, of, range, changes)?;
+    let Store { storage, log, state } = store;
+    let mut reader = log.on(storage);
+    let mut merged = Merged::start(&mut reader, state, of, range, changes)?;
     let mut entries = 0;
     let mut left = None;
     // Ends with the list: every turn takes one key.
-    while let Some(key) = merged.next(store)? {
+    while let Some(key) = merged.next(&mut reader, state)? {
         if entries == quota {
             left = Some(key);
             break;
@@ -229,15 +233,15 @@ fn write_part<S: Storage>(
         range: (!whole).then_some(written),
     };
     // Opens the next segment now if need be, so that everything that is read below is on media.
-    store.log.begin(&mut store.storage, &record, false)?;
-    let mut merged = Merged::start(store, of, range, changes)?;
+    let mut writer = log.begin(storage, &record, false)?;
+    let mut merged = Merged::start(&mut writer, state, of, range, changes)?;
     for _ in 0..entries {
-        let Some(key) = merged.next(store)? else { break };
-        store.log.body(&mut store.storage, &entry_bytes(key))?;
+        let Some(key) = merged.next(&mut writer, state)? else { break };
+        writer.body(&entry_bytes(key))?;
     }
-    let appended = store.log.end(&mut store.storage, &record, false)?;
-    store.log.flush(&mut store.storage)?;
-    store.state.apply(&mut store.storage, &mut store.log, &record, appended.location)?;
+    let appended = writer.end()?;
+    log.flush(storage)?;
+    state.apply(storage, log, &record, appended.location)?;
     Ok(left)
 }
 

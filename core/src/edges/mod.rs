@@ -16,7 +16,7 @@
 mod change;
 mod hubs;
 mod pending;
-mod slots;
+mod scramble;
 
 pub use change::KeyChange;
 pub use hubs::{HubChain, HubError, HubFault, HubPages};

@@ -24,9 +24,10 @@ pub struct Capacity {
     /// Nodes: ids with a block or with an edge. About 27 bytes each.
     pub nodes: u32,
     /// Edge changes that are not folded into adjacency records yet; a batch may hold half as many.
-    /// About 50 bytes each.
+    /// About 54 bytes each, with the place where they are sorted.
     pub pending_edges: u32,
-    /// Records of adjacency lists that are too long for one record. 16 bytes each.
+    /// Records of adjacency lists that are too long for one record: an eighth of a segment, at most
+    /// 8 KiB, of six bytes an edge. 20 bytes each.
     pub hub_pages: u32,
     /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may
     /// delete as many. 20 bytes each.

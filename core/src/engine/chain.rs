@@ -20,6 +20,8 @@ pub(super) struct Newest {
     pub(super) survey: Survey,
     /// The newest segment that is retired, by header or by record.
     pub(super) retired: u32,
+    /// Slots whose headers cannot be read. One of them may be newer.
+    pub(super) unreadable: u32,
 }
 
 /// Finds the newest segment that counts, and protects what recovery must not touch. Reads every
@@ -28,27 +30,37 @@ pub(super) fn find_newest<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
 ) -> Result<Newest, OpenError<S::Error>> {
+    let mut unreadable = 0;
     for slot in 0..log.ring.segments() {
-        // A header that cannot be read is as good as none.
-        let header = read_header(storage, log.layout(), slot).unwrap_or_default();
+        // A header that cannot be read is as good as none, but for being told of.
+        let header = read_header(storage, log.layout(), slot).unwrap_or_else(|_| {
+            unreadable += 1;
+            None
+        });
         if let Some(header) = header {
             log.ring.found(slot, header.number, header.erase_count);
             log.saw_number(header.number);
         }
     }
     let mut newest: Option<Newest> = None;
-    let mut below = u32::MAX;
+    let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
-        below = log.ring.slot(slot).number();
+        below = (log.ring.slot(slot).number(), slot);
         let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
         let Some(header) = header else { continue };
-        let survey = Survey::of(log, storage, slot)?;
+        // After a failed sync, nothing counts that came behind the last one that did not fail.
+        let end = match log.beyond_doubt() {
+            Some(synced) if header.number > synced.number => continue,
+            Some(synced) if header.number == synced.number => synced.end,
+            _ => log.layout().segment_bytes(),
+        };
+        let survey = Survey::of(log, storage, slot, end)?;
         if !survey.counts(&header) {
             continue;
         }
         let retired = survey.retired.max(header.retired);
-        newest.get_or_insert(Newest { slot, header, survey, retired });
+        newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
         log.ring.set_state(slot, SlotState::Candidate);
         if survey.is_firm(&header) {
             let retired = survey.retired_for_certain(&header);
@@ -59,11 +71,11 @@ pub(super) fn find_newest<S: Storage>(
     newest.ok_or(OpenError::NoStore)
 }
 
-/// The slot with the greatest segment number below this one.
-fn next_lower(log: &Log<'_>, below: u32) -> Option<u32> {
-    let known = log.ring.slots().iter().zip(0..);
-    let lower = known.filter(|(slot, _)| slot.number() != 0 && slot.number() < below);
-    lower.max_by_key(|(slot, _)| slot.number()).map(|(_, slot)| slot)
+/// The slot with the greatest segment number below this one. A number is found twice where a header
+/// was torn and reads as valid only now and then: both are looked at.
+fn next_lower(log: &Log<'_>, below: (u32, u32)) -> Option<u32> {
+    let known = log.ring.slots().iter().zip(0..).map(|(slot, at)| (slot.number(), at));
+    known.filter(|known| known.0 != 0 && *known < below).max().map(|(_, slot)| slot)
 }
 
 /// Protects a segment and all that it follows on.

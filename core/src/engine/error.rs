@@ -99,6 +99,8 @@ pub enum ReadError<E> {
         /// Where it starts in the segment, in bytes.
         offset: u32,
     },
+    /// A recovery failed half way: what the store holds is not known before another one succeeds.
+    NeedsRecovery,
     /// The scratch is too small for the block.
     ScratchFull {
         /// How many bytes it takes.
@@ -279,6 +281,7 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
             Self::ScratchFull { needed, given } => {
                 write!(f, "the scratch has {given} bytes; the block needs {needed}")
             }
+            Self::NeedsRecovery => f.write_str("a recovery failed: call recover before reading"),
         }
     }
 }

@@ -101,6 +101,8 @@ enum Mode {
     ReadOnly,
     /// A write or a sync failed: what media hold beyond the last sync is not known.
     Failed,
+    /// A recovery failed half way: nothing is known.
+    Lost,
 }
 
 /// A store that is open. See the [room](self).

@@ -197,11 +197,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// everything past the last sync that succeeded. Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
-    /// As [`open`](Self::open); the engine stays read-only, and `recover` can be called again.
+    /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes,
+    /// until `recover` is called again and succeeds.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());
         }
+        self.mode = Mode::Lost;
         self.store.state.clear();
         self.store.log.forget();
         self.mount()?;
@@ -213,7 +215,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.tail = TailCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
         if self.mode != Mode::ReadOnly {
-            self.store.storage.sync().map_err(LogError::Storage)?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync_storage(storage)?;
         }
         let Store { storage, log, .. } = &mut self.store;
         let newest = find_newest(log, storage)?;
@@ -242,8 +245,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             self.store.log.next_node = self.store.state.index.high_water();
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
+            self.store.log.end_doubt();
         }
-        self.damaged = replay.damaged;
+        self.damaged = replay.damaged + newest.unreadable;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));

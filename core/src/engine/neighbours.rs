@@ -29,6 +29,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
         direction: Direction,
         kind: Option<EdgeKind>,
     ) -> Result<Self, ReadError<M::Error>> {
+        reader.check_known()?;
         let state = reader.state;
         let found = state.lookup(&mut reader.reading(), id)?;
         let node = found.map(|(node, _, _)| node);

@@ -1,7 +1,9 @@
-//! Places in the tables of fixed size: what a batch would take beyond them, and how they are freed when they run out.
+//! Places in the tables of fixed size: what a batch would take beyond them, and how they are freed
+//! when they run out.
 //!
-//! Numbers, pages of lists and pending changes are held by what is not cleaned up yet: nodes that were deleted, nodes
-//! whose last edge went, pages that shrank. A batch is refused only if it does not fit after all of that is done.
+//! Numbers, pages of lists and pending changes are held by what is not cleaned up yet: nodes that
+//! were deleted, nodes whose last edge went, pages that shrank. A batch is refused only if it does
+//! not fit after all of that is done.
 
 use super::StorageEngine;
 use super::error::WriteError;
@@ -14,7 +16,8 @@ use crate::storage::Storage;
 use crate::types::{BlockId, Direction, EdgeKey, NodeNumber};
 
 impl<S: Storage> StorageEngine<'_, S> {
-    /// Finishes open deletions and folds what is pending. False if there was nothing to do, or no room to do it in.
+    /// Finishes open deletions and folds what is pending. False if there was nothing to do, or no
+    /// room to do it in.
     pub(super) fn free_places(&mut self) -> Result<bool, WriteError<S::Error>> {
         let mut freed = false;
         // Each turn takes an intent a neighbour further, or a list out of the pending changes.
@@ -44,8 +47,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(true)
     }
 
-    /// Refuses an edge that would make one of its lists longer than a record can be, or longer than it should be when
-    /// there is no place for another page.
+    /// Refuses an edge that would make one of its lists longer than a record can be, or longer than
+    /// it should be when there is no place for another page.
     pub(super) fn check_lists(
         &mut self,
         operations: &[Operation<'_>],
@@ -97,8 +100,8 @@ impl<S: Storage> StorageEngine<'_, S> {
     }
 }
 
-/// The most entries that a record holds at all. A list is never longer with all that is pending for it, so that it can
-/// be folded even where it finds no place for another page.
+/// The most entries that a record holds at all. A list is never longer with all that is pending for
+/// it, so that it can be folded even where it finds no place for another page.
 fn list_entries_max(log: &Log<'_>) -> u32 {
     let record = Log::record_bytes_max(log.layout());
     let checks = (record / CHUNK_BYTES + 1) * CHECK_BYTES;

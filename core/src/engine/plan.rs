@@ -39,7 +39,8 @@ struct Entry {
     /// before; 0 is none.
     freed: u32,
     freed_before: u32,
-    padding: u32,
+    /// One more than the place of the one that it freed after.
+    freed_after: u32,
     version: u64,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct Needs {
     pub(super) charge: Charge,
     /// What the records that they supersede took.
     pub(super) replaced: Charge,
+    /// Whether something is put or linked. What only takes away is never refused for want of space.
+    pub(super) adds: bool,
     /// Edge changes.
     pub(super) pending: u32,
     /// Nodes with edges that are deleted.
@@ -156,6 +159,14 @@ impl<'r> Plan<'r> {
             return Ok((NodeNumber::new(seen.entry.number), false));
         }
         let index = &store.state.index;
+        // An id that comes back takes the number that it freed, so that it never frees two.
+        if seen.entry.freed != 0 {
+            let number = NodeNumber::new(seen.entry.freed - 1);
+            self.unlist(&mut seen.entry);
+            seen.entry.number = number.get();
+            seen.entry.flags |= FRESH;
+            return Ok((number, true));
+        }
         let number = match self.free.as_mut().and_then(|free| free.next(index)) {
             Some(number) => number,
             None => self.reuse().ok_or(WriteError::NodesFull {
@@ -170,10 +181,27 @@ impl<'r> Plan<'r> {
 
     /// A number that this batch freed.
     fn reuse(&mut self) -> Option<NodeNumber> {
-        let entry = self.table.get((self.freed as usize).checked_sub(1)?)?;
+        let place = (self.freed as usize).checked_sub(1)?;
+        let mut entry = self.table.get(place).copied()?;
         let number = NodeNumber::new(entry.freed.checked_sub(1)?);
-        self.freed = entry.freed_before;
+        self.unlist(&mut entry);
+        self.keep(Seen { place, entry });
         Some(number)
+    }
+
+    /// Takes the entry out of the list of those that freed a number.
+    fn unlist(&mut self, entry: &mut Entry) {
+        let (before, after) = (entry.freed_before, entry.freed_after);
+        match after.checked_sub(1).and_then(|after| self.table.get_mut(after as usize)) {
+            Some(after) => after.freed_before = before,
+            None => self.freed = before,
+        }
+        if let Some(before) =
+            before.checked_sub(1).and_then(|before| self.table.get_mut(before as usize))
+        {
+            before.freed_after = after;
+        }
+        (entry.freed, entry.freed_before, entry.freed_after) = (0, 0, 0);
     }
 
     /// What operation `at` becomes.
@@ -243,11 +271,12 @@ impl<'r> Plan<'r> {
         let number = NodeNumber::new(entry.number);
         if self.is_bare(store, &entry) {
             push(records, Record::Tombstone { number, id: *id });
-            // An id that is put and deleted again in one batch lists the first number that it freed only.
-            if entry.freed == 0 {
-                (entry.freed, entry.freed_before) = (number.get() + 1, self.freed);
-                self.freed = place as u32 + 1;
+            (entry.freed, entry.freed_before) = (number.get() + 1, self.freed);
+            let last = (self.freed as usize).checked_sub(1);
+            if let Some(last) = last.and_then(|last| self.table.get_mut(last)) {
+                last.freed_after = place as u32 + 1;
             }
+            self.freed = place as u32 + 1;
         } else {
             push(records, Record::Intent { number, id: *id });
         }

@@ -4,7 +4,7 @@ use super::error::ReadError;
 use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::{Nodes, Order, Scan};
-use super::{StorageEngine, Verify};
+use super::{Mode, StorageEngine, Verify};
 use crate::format::{Header, Place, Record};
 use crate::log::{BodyState, Log, ReadLog, Step, Walk};
 use crate::state::{State, Store};
@@ -27,6 +27,8 @@ pub struct Reader<'e, 'r, M> {
     pub(super) state: &'e State<'r>,
     verified: &'e [AtomicU8],
     verify: Verify,
+    /// Whether nothing is known of the store.
+    lost: bool,
     pub(super) media: M,
 }
 
@@ -42,6 +44,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             state: &self.store.state,
             verified: self.verified,
             verify: self.config.verify,
+            lost: self.mode == Mode::Lost,
             media: Through::new(&mut self.store.storage, scratch),
         }
     }
@@ -58,8 +61,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<Option<BlockRef<'s>>, ReadError<S::Error>> {
         let Store { storage, log, state } = &mut self.store;
         let media = Through::new(storage, &mut *scratch);
+        let lost = self.mode == Mode::Lost;
         let (verified, verify) = (&*self.verified, self.config.verify);
-        let mut reader = Reader { log, state, verified, verify, media };
+        let mut reader = Reader { log, state, verified, verify, lost, media };
         let found = reader.locate(id)?.filter(|(header, _)| is_block(header));
         let Some((header, place)) = found else { return Ok(None) };
         let (at, len) = reader.reading().body(place, &header);
@@ -104,6 +108,7 @@ impl<'r, S: MappedStorage> StorageEngine<'r, S> {
             state: &self.store.state,
             verified: self.verified,
             verify: self.config.verify,
+            lost: self.mode == Mode::Lost,
             media: Mapped::new(self.store.storage.bytes()),
         }
     }
@@ -138,8 +143,14 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         Reading { log: self.log, media: &mut self.media }
     }
 
+    /// Refuses to answer where nothing is known.
+    pub(super) const fn check_known(&self) -> Result<(), ReadError<M::Error>> {
+        if self.lost { Err(ReadError::NeedsRecovery) } else { Ok(()) }
+    }
+
     /// The home record of the node with this id.
     fn locate(&mut self, id: &BlockId) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
+        self.check_known()?;
         let state = self.state;
         let found = state.lookup(&mut self.reading(), id)?;
         Ok(found.map(|(_, location, header)| (header, self.log.layout().place(location))))
@@ -220,6 +231,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// # Errors
     /// The storage refused, or a record is damaged.
     pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
+        self.check_known()?;
         let state = self.state;
         let Some((source, ..)) = state.lookup(&mut self.reading(), &edge.source)? else {
             return Ok(false);

@@ -12,8 +12,8 @@ use crate::storage::Storage;
 struct Run {
     start: Place,
     records: u32,
-    /// Whether it may have begun before the tail: what is missing of it was dead or moved when its
-    /// segment was retired.
+    /// Whether something of it is missing, or it is two batches: it began before the tail (what is missing
+    /// was dead or moved when its segment was retired), or there is damage before it or in it.
     cut_off: bool,
 }
 
@@ -23,6 +23,8 @@ pub(super) struct Replay {
     run: Option<Run>,
     /// Whether the next record is the first at the tail.
     at_tail: bool,
+    /// Whether the next record is the first behind damage.
+    behind_damage: bool,
     /// Spans in which there should have been a record and was none.
     pub(super) damaged: u32,
     /// Where the newest batch or single record ended that was applied.
@@ -40,6 +42,7 @@ impl Replay {
         if recovery && !continues_batch {
             self.run = None;
             self.at_tail = false;
+            self.behind_damage = false;
         }
     }
 
@@ -62,6 +65,7 @@ impl Replay {
                     in_damage = true;
                     // A batch costs the record that is damaged, not the others.
                     self.run.iter_mut().for_each(|run| run.cut_off = true);
+                    self.behind_damage = true;
                     walk.skip_to(offset + store.log.layout().align());
                 }
                 Step::Record { header, offset, .. } => {
@@ -81,8 +85,9 @@ impl Replay {
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
         check_body(store, record)?;
-        let cut_off = self.at_tail;
+        let cut_off = self.at_tail || self.behind_damage;
         self.at_tail &= record.kind() == Kind::Index;
+        self.behind_damage &= record.kind() == Kind::Index;
         match (record.kind(), in_batch) {
             // Index pages may stand inside a batch and are no part of it.
             (Kind::Index, _) => Ok(()),
@@ -93,7 +98,11 @@ impl Replay {
                 Ok(())
             }
             (_, false) => {
-                self.run = None;
+                // The engine appends nothing behind half a batch but in the segment of a recovery: it is
+                // the end of the batch that is damaged.
+                if let Some(run) = self.run.take().filter(|run| run.cut_off) {
+                    self.apply_run(store, run, at)?;
+                }
                 let location = store.log.layout().location(at.slot, at.offset);
                 self.last = Some(at);
                 store.state.apply(&mut store.storage, &mut store.log, record, location)
@@ -110,9 +119,20 @@ impl Replay {
     ) -> Result<(), ApplyError<S::Error>> {
         let Some(run) = self.run.take() else { return Ok(()) };
         let Record::BatchEnd { records } = *end else { return Ok(()) };
-        if run.records != records && !(run.cut_off && run.records < records) {
+        // An end without records voids what lies before it.
+        if run.records != records && !(run.cut_off && records > 0) {
             return Ok(());
         }
+        self.apply_run(store, run, at)
+    }
+
+    /// Applies the records of a batch up to a place.
+    fn apply_run<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        run: Run,
+        at: Place,
+    ) -> Result<(), ApplyError<S::Error>> {
         let mut slot = run.start.slot;
         let mut from = run.start.offset;
         for _ in 0..store.log.ring.live() {
@@ -154,11 +174,8 @@ fn apply_batch_records<S: Storage>(
     loop {
         match walk.next(&mut store.log.on(&mut store.storage))? {
             Step::End => return Ok(()),
-            // It was valid a moment ago.
-            Step::Invalid { offset } => {
-                let place = Place { slot, offset };
-                return Err(ApplyError::Log(store.log.corrupt::<S::Error>(place)));
-            }
+            // Damage that was counted on the way here.
+            Step::Invalid { offset } => walk.skip_to(offset + store.log.layout().align()),
             Step::Record { header, offset, .. } => {
                 if header.tag.in_batch() {
                     let location = store.log.layout().location(slot, offset);

@@ -95,6 +95,7 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
     }
 
     fn advance(&mut self) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
+        self.reader.check_known()?;
         match self.order {
             Order::OldestFirst => self.forwards(),
             Order::NewestFirst => self.backwards(),
@@ -231,6 +232,7 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<BlockId>, ReadError<M::Error>> {
+        self.reader.check_known()?;
         while let Some((_, home)) = self.homes.next() {
             if home.is_none() {
                 continue;

@@ -63,7 +63,8 @@ pub struct Stats {
     pub given_bytes: u64,
     /// What the storage was asked for since open.
     pub traffic: Traffic,
-    /// Spans of the log that held no valid record at open, where there should have been one.
+    /// Spans of the log that held no valid record at open, where there should have been one, and segments
+    /// whose headers could not be read.
     pub damaged: u32,
     /// Size of the region, in bytes.
     pub region_bytes: usize,

@@ -12,6 +12,8 @@ use crate::storage::{Geometry, Storage};
 const MARKS: u32 = 3;
 /// Header, checks and rounding of an index page take at most this, in bytes.
 const PAGE_HEADER_BYTES: u32 = 64;
+/// How often a header is read before it is taken for unreadable: one that is passed over may be the newest.
+const HEADER_READS: u32 = 3;
 /// Offsets at which a segment can start are multiples of the least erase size, in bytes.
 const PROBE_STEP: u64 = 512;
 
@@ -87,8 +89,7 @@ pub(super) fn read_header<S: Storage>(
     layout: &Layout,
     slot: u32,
 ) -> Result<Option<SegmentHeader>, S::Error> {
-    let mut bytes = [0; HEADER_BYTES as usize];
-    storage.read(layout.slot_start(slot), &mut bytes)?;
+    let bytes = header_bytes(storage, layout.slot_start(slot))?;
     let found = FoundHeader::parse(&bytes).ok();
     let found = found.or_else(|| FoundHeader::mend(&bytes, Some(layout.store())));
     let ours = found.filter(|found| {
@@ -97,6 +98,22 @@ pub(super) fn read_header<S: Storage>(
             && found.layout.segment_bytes() == layout.segment_bytes()
     });
     Ok(ours.map(|found| found.segment))
+}
+
+/// The bytes of a header; read again if that fails.
+fn header_bytes<S: Storage>(
+    storage: &mut S,
+    at: u64,
+) -> Result<[u8; HEADER_BYTES as usize], S::Error> {
+    let mut bytes = [0; HEADER_BYTES as usize];
+    let mut read = storage.read(at, &mut bytes);
+    for _ in 1..HEADER_READS {
+        if read.is_ok() {
+            break;
+        }
+        read = storage.read(at, &mut bytes);
+    }
+    read.map(|()| bytes)
 }
 
 /// Finds the store's layout on its medium: the newest header decides. O(sectors) reads of a header's length.
@@ -126,13 +143,17 @@ fn newest_header<S: Storage>(
 ) -> Result<FoundHeader, OpenError<S::Error>> {
     let mut newest: Option<FoundHeader> = None;
     let mut other = None;
+    let mut refused = None;
     for sector in 0..medium.sectors() {
-        let mut bytes = [0; HEADER_BYTES as usize];
         let at = sector * u64::from(medium.erase_bytes);
         // A sector that cannot be read holds no header that could be believed.
-        if storage.read(at, &mut bytes).is_err() {
-            continue;
-        }
+        let bytes = match header_bytes(storage, at) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
         match parse(&bytes) {
             Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
                 let newer =
@@ -143,9 +164,10 @@ fn newest_header<S: Storage>(
             _ => {}
         }
     }
-    newest.ok_or(match other {
-        Some(found) => OpenError::Version { found, known: FORMAT_VERSION },
-        None => OpenError::NoStore,
+    newest.ok_or(match (other, refused) {
+        (Some(found), _) => OpenError::Version { found, known: FORMAT_VERSION },
+        (None, Some(error)) => OpenError::Log(LogError::Storage(error)),
+        (None, None) => OpenError::NoStore,
     })
 }
 
@@ -175,7 +197,7 @@ fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
 /// What lies in a segment of which only the header is known: its valid records up to the first that is none.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Survey {
-    /// How many valid records there are.
+    /// How many valid records there are, pages of the index left out.
     pub(super) records: u32,
     /// Spans that hold none, before one that proves that they did.
     pub(super) holes: u32,
@@ -217,13 +239,14 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot`, bodies and all. O(one segment).
+    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
+        end: u32,
     ) -> Result<Self, LogError<S::Error>> {
-        let (first, end) = (log.layout().first_offset(), log.layout().segment_bytes());
+        let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
@@ -283,7 +306,8 @@ impl Survey {
                 Some(_) => {}
             }
         }
-        self.records += 1;
+        // A page of the index stands wherever it was full, be it between two marks.
+        self.records += u32::from(kind != Kind::Index);
         self.end = offset + bytes;
     }
 
@@ -360,8 +384,9 @@ impl Found {
     }
 }
 
-/// A valid record behind an invalid one that tells damage from a tear: what lies before it was durable when it was
-/// written. On a medium that keeps write order any record tells that, on another one a marked record.
+/// A valid record behind an invalid one that tells damage from a tear: what lies before it was
+/// durable when it was written. On a medium that keeps write order any record tells that, on
+/// another one a marked record.
 fn find_proof<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,

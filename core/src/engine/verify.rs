@@ -1,7 +1,7 @@
 //! Verify: every check on media, and every invariant between media and RAM.
 
-use super::StorageEngine;
 use super::error::ReadError;
+use super::{Mode, StorageEngine};
 use crate::format::{Place, Record};
 use crate::log::{BodyState, ReadLog, Step, Walk};
 use crate::state::{Charge, List, Store};
@@ -117,6 +117,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// # Errors
     /// The storage refused.
     pub fn verify(&mut self, on: impl FnMut(Finding)) -> Result<Verification, ReadError<S::Error>> {
+        self.check_known()?;
         let mut report = Report { sum: Verification::default(), on };
         let live = self.verify_records(&mut report)?;
         let kept = self.store.state.live;
@@ -133,6 +134,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// # Errors
     /// The storage refused, or a record is damaged.
     pub fn count_edges(&mut self) -> Result<u64, ReadError<S::Error>> {
+        self.check_known()?;
         let mut edges = 0;
         for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
             self.each_edge((number, Direction::Out), |_, _| {
@@ -141,6 +143,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             })?;
         }
         Ok(edges)
+    }
+
+    fn check_known(&self) -> Result<(), ReadError<S::Error>> {
+        if self.mode == Mode::Lost { Err(ReadError::NeedsRecovery) } else { Ok(()) }
     }
 
     /// Walks over all records; returns what the live ones are charged.

@@ -28,9 +28,12 @@ impl<S: Storage> StorageEngine<'_, S> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
-        let done = self.turn_once(budget).map_err(|error| self.fail(error))?;
+        let newest = self.store.log.number_max();
+        let done = self.turn_once(budget);
+        self.forget_checks(newest);
+        let done = done.map_err(|error| self.fail(error))?;
         self.sync()?;
         Ok(done)
     }

@@ -10,6 +10,7 @@ use crate::log::{Log, LogError, ReadLog};
 use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
+use core::sync::atomic::Ordering;
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
@@ -71,10 +72,32 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         operations: &[Operation<'_>],
     ) -> Result<Sequence, WriteError<S::Error>> {
+        let newest = self.store.log.number_max();
+        let written = self.write_batch(operations);
+        self.forget_checks(newest);
+        written
+    }
+
+    /// Forgets what is known of the checksums in slots whose segments came after `newest`.
+    pub(super) fn forget_checks(&mut self, newest: u32) {
+        if self.store.log.number_max() == newest {
+            return;
+        }
+        for (slot, known) in self.store.log.ring.slots().iter().zip(self.verified.iter()) {
+            if slot.number() > newest {
+                known.store(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn write_batch(
+        &mut self,
+        operations: &[Operation<'_>],
+    ) -> Result<Sequence, WriteError<S::Error>> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Err(WriteError::ReadOnly),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         self.check_sizes(operations)?;
         let needs = match self.survey_batch(operations) {
@@ -88,7 +111,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if needs.records == 0 {
             return Ok(self.sequence);
         }
-        self.check_needs(&needs)?;
+        let needs = match self.check_needs(&needs) {
+            // What is pending is charged more than it takes when it is folded.
+            Err(WriteError::Full { .. }) if self.free_places()? => {
+                let needs = self.survey_batch(operations)?;
+                self.check_needs(&needs)?;
+                needs
+            }
+            checked => checked.map(|()| needs)?,
+        };
+        if needs.records == 0 {
+            return Ok(self.sequence);
+        }
         self.store.log.next_node = self.store.state.index.high_water();
         self.make_room(&needs).map_err(|error| self.fail(error))?;
         // Making room may have freed the number of an edge's end, which is then named anew: a batch
@@ -96,16 +130,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
         if let Err(error) = self.write_records(operations, !single) {
             // What was written of the batch is void only once a recovery says so.
-            self.mode = Mode::Failed;
+            self.give_up();
             return Err(error);
         }
         Ok(self.sequence)
     }
 
+    fn give_up(&mut self) {
+        self.mode = Mode::Failed;
+        self.store.log.abandon();
+    }
+
     /// Remembers that nothing is known of the media's end any more, if that is what the error means.
     pub(super) fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
         if matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. })) {
-            self.mode = Mode::Failed;
+            self.give_up();
         }
         error
     }
@@ -119,7 +158,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Ok(()),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         let synced = self.store.log.sync(&mut self.store.storage);
         synced.map_err(|error| self.fail(WriteError::Log(error)))
@@ -138,7 +177,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         match self.mode {
             Mode::Writing => {}
             Mode::ReadOnly => return Ok(()),
-            Mode::Failed => return Err(WriteError::NeedsRecovery),
+            Mode::Failed | Mode::Lost => return Err(WriteError::NeedsRecovery),
         }
         let Store { storage, log, .. } = &mut self.store;
         log.sync(storage)?;
@@ -179,6 +218,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         for (at, operation) in operations.iter().enumerate() {
             let records = self.plan.resolve(&mut self.store, operations, at)?;
             needs.records += records.len() as u32;
+            needs.adds |= matches!(operation, Operation::Put { .. } | Operation::Link(_));
             for record in &records {
                 needs.charge.add(self.store.charge(record));
                 self.count(operations, at, record, &mut needs)?;
@@ -253,7 +293,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let usable = u64::from(Charge::usable(layout));
         let reserve = Reserve::of(layout.segments());
         let (live, new) = (self.store.state.live.charged, needs.charge.charged);
-        let grows = new > needs.replaced.charged;
+        let grows = needs.adds && new > needs.replaced.charged;
         let limit = u64::from(reserve.live_slots()) * usable;
         let after = (live + new).saturating_sub(needs.replaced.charged);
         let full = |limit: u64, used: u64| {
@@ -352,7 +392,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let slot = self.store.log.ring.head().unwrap_or_default();
         let from = Place { slot, offset: self.store.log.at() };
         self.plan.start(&self.store, operations.len());
-        let mut records = 0;
+        let (mut records, mut given) = (0, 0);
         for (at, operation) in operations.iter().enumerate() {
             let becomes: Records = self.plan.resolve(&mut self.store, operations, at)?;
             for record in &becomes {
@@ -362,10 +402,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     }
                     _ => [&[][..]; 3],
                 };
-                self.given_bytes += given_bytes(operation);
                 let Store { storage, log, .. } = &mut self.store;
                 log.append(storage, record, in_batch, &body)?;
                 records += 1;
+            }
+            if !becomes.is_empty() {
+                given += given_bytes(operation);
             }
         }
         if records == 0 {
@@ -381,6 +423,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             Durability::OnSync => log.flush(storage)?,
         }
         self.replay_from(from)?;
+        self.given_bytes += given;
         Ok(())
     }
 }

@@ -1,9 +1,10 @@
 //! Mending one flipped bit: a checksum that fails tells which bit it was.
 //!
-//! Within the length that a check covers, every single-bit error changes CRC-32 in its own way (the syndrome), and
-//! differently from every two-bit error. Headers are short, but their length is itself in them, so each of their bits
-//! is tried; in a body the syndrome is compared with that of each bit, a shift apart from the next. Only bytes that are known to
-//! have been a record are mended: at the log's tail random bits are expected.
+//! Within the length that a check covers, every single-bit error changes CRC-32 in its own way (the
+//! syndrome), and differently from every two-bit error. Headers are short, but their length is
+//! itself in them, so each of their bits is tried; in a body the syndrome is compared with that of
+//! each bit, a shift apart from the next. Only bytes that are known to have been a record are
+//! mended: at the log's tail random bits are expected.
 
 use super::check::Crc;
 use super::record::{HEADER_BYTES_MAX, Header};
@@ -25,8 +26,8 @@ pub enum Flip {
 }
 
 impl Flip {
-    /// Finds the bit from the difference between the check that was read and the one that was computed over `len`
-    /// bytes. `None` if no single bit explains it. O(bits).
+    /// Finds the bit from the difference between the check that was read and the one that was
+    /// computed over `len` bytes. `None` if no single bit explains it. O(bits).
     pub fn locate(syndrome: u32, len: u32) -> Option<Self> {
         if syndrome.count_ones() == 1 {
             return Some(Self::InCheck);

@@ -211,8 +211,8 @@ impl FoundHeader {
         Ok(Self { layout, segment })
     }
 
-    /// The header that these bytes are but for one flipped bit: of the store with this id, or of any if none is given.
-    /// A few hundred checks of a header, unless magic or id are others.
+    /// The header that these bytes are but for one flipped bit: of the store with this id, or of
+    /// any if none is given. A few hundred checks of a header, unless magic or id are others.
     pub fn mend(bytes: &[u8], store: Option<StoreId>) -> Option<Self> {
         let mut copy: [u8; HEADER_BYTES as usize] = *bytes.first_chunk()?;
         let (raw, _) = Raw::ref_from_prefix(&copy).ok()?;

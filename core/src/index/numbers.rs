@@ -275,7 +275,8 @@ impl FreeNumbers {
     }
 }
 
-/// The used numbers, ascending, each with its home: one column read through, a word of the bitmap for 32 of it.
+/// The used numbers, ascending, each with its home: one column read through, a word of the bitmap for 32 of
+/// it.
 ///
 /// Made by [`BlockIndex::homes`](super::BlockIndex::homes).
 #[derive(Clone)]

@@ -1,8 +1,9 @@
 //! What the index promises, piece by piece, on the faults that its checks must find, and against a model.
 
 use super::*;
-use core::mem::MaybeUninit;
+use core::mem::{MaybeUninit, swap};
 use proptest::prelude::*;
+use std::boxed::Box;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::vec::Vec;
 use std::{format, vec};
@@ -690,12 +691,19 @@ proptest! {
 
     #[test]
     fn the_index_does_what_a_plain_map_does(steps in steps()) {
-        with_index(NODES, |index| {
-            let mut model = Model::default();
-            for step in &steps {
-                model.step(index, step);
-                model.compare(index);
-            }
-        });
+        let footprint = BlockIndex::footprint(BlockIndex::footprint(Footprint::new(), NODES), NODES);
+        let mut region = vec![MaybeUninit::uninit(); footprint.region_bytes()];
+        let mut memory = StorageCoordinator::new(&mut region);
+        let mut index = BlockIndex::new(&mut memory, NODES, [1, 2]).unwrap();
+        let mut other = BlockIndex::new(&mut memory, NODES, [3, 4]).unwrap();
+        let mut model = Model::default();
+        for step in &steps {
+            model.step(&mut index, step);
+            // Moved between any two steps: out of a box, and to and from where another one was.
+            index = *Box::new(index);
+            swap(&mut index, &mut other);
+            model.compare(&other);
+            swap(&mut index, &mut other);
+        }
     }
 }

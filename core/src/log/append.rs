@@ -4,18 +4,24 @@
 //! few large writes. What lies in the buffer is not on media yet: [`Log::flush`] ends every
 //! operation that others may look at.
 
+mod copy;
+
+pub use copy::{Copied, CopyAs};
+
 use super::LogError;
-use super::page::OpenPage;
-use super::read::{BodyFlip, BodyState, LOOK_BYTES, OnStorage, ReadLog};
+use super::page::{OpenPage, SealedPage};
+use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
+use super::staging::{Filling, Staging};
+use super::writer::RecordWriter;
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor,
-    Record, Salt, SegmentHeader,
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
+    SegmentHeader,
 };
+use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::storage::Storage;
 use crate::types::{Location, Sequence};
-use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
 
 /// Free slots that only an opening store may take: one for its fresh segment, and one in case that
@@ -45,55 +51,35 @@ pub struct Appended {
     pub bytes: u32,
 }
 
-/// A record that was copied.
+/// An end of the log that was durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Copied {
-    /// Where it lies now.
-    pub appended: Appended,
-    /// Whether the checks of its body held as it was read.
-    pub sound: bool,
-}
-
-/// What a copied record is where it goes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CopyAs {
-    /// A record on its own. A damaged body stays damaged.
-    Single,
-    /// A record of a batch. A damaged body stays damaged.
-    InBatch,
-    /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
-    /// was read, since it means nothing otherwise.
-    Tentative,
-}
-
-/// The record that is being written.
-#[derive(Clone, Copy)]
-struct Writing {
-    start: u32,
-    chunk: Crc,
-    chunk_left: u32,
-    checks: usize,
-    /// Zero, or all ones where the body is known to be damaged: its checks must fail wherever it is moved to.
-    spoil: u32,
+pub struct Synced {
+    /// Number of the open segment.
+    pub number: u32,
+    /// Offset behind its last record, in bytes.
+    pub end: u32,
 }
 
 /// The ring and its open segment.
 pub struct Log<'r> {
-    layout: Layout,
+    pub(super) layout: Layout,
     salt: Salt,
     /// The slots of the ring.
     pub ring: Ring<'r>,
-    page: OpenPage<'r>,
-    buffer: &'r mut [u8],
-    checks: &'r mut [U32],
-    buffered: usize,
+    pub(super) page: OpenPage<'r>,
+    pub(super) staging: Owned<Staging<'r>, Table>,
+    /// Of the chunks of the record that is being written.
+    pub(super) checks: &'r mut [U32],
     /// Offset in the open segment at which the buffer starts, and at which the next byte goes.
     flushed: u32,
-    at: u32,
-    writing: Writing,
-    /// Whether a record was begun and not ended: the buffer is then no multiple of the write size.
-    in_record: bool,
-    mark_next: bool,
+    pub(super) at: u32,
+    /// Offset behind the last record that is on media whole.
+    whole: u32,
+    pub(super) mark_next: bool,
+    /// Where the log ended when it was synced last; `None` before the first time.
+    synced: Option<Synced>,
+    /// Whether a sync failed since: what was written behind may read well and be lost all the same.
+    in_doubt: bool,
     number_max: u32,
     /// Number of the newest retired segment; 0 if there is none.
     pub retired: u32,
@@ -135,14 +121,14 @@ impl<'r> Log<'r> {
             salt: Salt::of(layout.store()),
             ring: Ring::new(memory, layout.segments(), layout.segment_bytes())?,
             page: OpenPage::new(memory, layout.index_form())?,
-            buffer: memory.slice_of(buffer_bytes as usize)?,
+            staging: Staging::new(memory.slice_of(buffer_bytes as usize)?),
             checks: memory.slice_of(body_bytes.div_ceil(CHUNK_BYTES) as usize)?,
-            buffered: 0,
             flushed: 0,
             at: 0,
-            writing: Writing { start: 0, chunk: Crc::new(), chunk_left: 0, checks: 0, spoil: 0 },
-            in_record: false,
+            whole: 0,
             mark_next: false,
+            synced: None,
+            in_doubt: false,
             number_max: 0,
             retired: 0,
             next_node: 0,
@@ -150,12 +136,13 @@ impl<'r> Log<'r> {
         })
     }
 
-    /// Forgets what is known of the media, to look at them anew.
+    /// Forgets what is known of the media, to look at them anew; but not up to where they may be
+    /// believed.
     pub fn forget(&mut self) {
         self.ring.clear();
         self.page.restart(0, 0);
-        (self.buffered, self.flushed, self.at) = (0, 0, 0);
-        (self.in_record, self.mark_next) = (false, false);
+        self.staging.get_mut(&Table::token()).clear();
+        (self.flushed, self.at, self.whole, self.mark_next) = (0, 0, 0, false);
         (self.number_max, self.retired) = (0, 0);
     }
 
@@ -232,23 +219,23 @@ impl<'r> Log<'r> {
         in_batch: bool,
         body: &[&[u8]],
     ) -> Result<Appended, LogError<S::Error>> {
-        self.begin(storage, record, in_batch)?;
+        let mut writer = self.begin(storage, record, in_batch)?;
         for part in body {
-            self.body(storage, part)?;
+            writer.body(part)?;
         }
-        self.end(storage, record, in_batch)
+        writer.end()
     }
 
     /// Starts a record: makes room for the whole of it and writes its header. Its body follows in pieces.
     ///
     /// # Errors
     /// As [`append`](Self::append).
-    pub fn begin<S: Storage>(
-        &mut self,
-        storage: &mut S,
+    pub fn begin<'a, S: Storage>(
+        &'a mut self,
+        storage: &'a mut S,
         record: &Record,
         in_batch: bool,
-    ) -> Result<(), LogError<S::Error>> {
+    ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
         if self.page.is_full() {
             self.write_page(storage)?;
         }
@@ -258,7 +245,7 @@ impl<'r> Log<'r> {
                 return Err(self.too_large(record));
             }
         }
-        self.write_header(storage, record, in_batch)
+        RecordWriter::start(self, storage, record, in_batch)
     }
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
@@ -280,123 +267,12 @@ impl<'r> Log<'r> {
         Ok(end <= u64::from(self.layout.segment_bytes()))
     }
 
-    fn write_header<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        record: &Record,
-        in_batch: bool,
-    ) -> Result<(), LogError<S::Error>> {
-        let start = self.at;
-        self.in_record = true;
-        let seed = self.seed_at(start);
-        let header = record.encode(in_batch, self.mark_next, seed);
-        self.put(storage, header.as_slice())?;
-        let chunk = self.seed_at(self.at);
-        self.writing = Writing { start, chunk, chunk_left: CHUNK_BYTES, checks: 0, spoil: 0 };
-        Ok(())
-    }
-
-    /// The next piece of the body of the record that was begun.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn body<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        bytes: &[u8],
-    ) -> Result<(), LogError<S::Error>> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            if self.writing.chunk_left == 0 {
-                self.end_chunk();
-            }
-            let take = rest.len().min(self.writing.chunk_left as usize);
-            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
-            self.writing.chunk = self.writing.chunk.and(piece);
-            self.writing.chunk_left -= take as u32;
-            self.put(storage, piece)?;
-            rest = behind;
-        }
-        Ok(())
-    }
-
-    fn end_chunk(&mut self) {
-        let check = self.writing.chunk.get() ^ self.writing.spoil;
-        if let Some(place) = self.checks.get_mut(self.writing.checks) {
-            *place = U32::new(check);
-        }
-        self.writing.checks += 1;
-        self.writing.chunk = self.seed_at(self.at);
-        self.writing.chunk_left = CHUNK_BYTES;
-    }
-
-    /// Ends the record that was begun: its checks, its padding, its entry in the index.
-    ///
-    /// # Errors
-    /// The storage refused.
-    pub fn end<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        record: &Record,
-        in_batch: bool,
-    ) -> Result<Appended, LogError<S::Error>> {
-        if record.body_bytes(self.layout.index_form()) > 0 {
-            self.end_chunk();
-        }
-        for place in 0..self.writing.checks {
-            let check = self.checks.get(place).copied().unwrap_or_default();
-            self.put(storage, check.as_bytes())?;
-        }
-        self.pad(storage)?;
-        self.in_record = false;
-        let start = self.writing.start;
-        let header = Header::new(*record, record.tag(in_batch, self.mark_next));
-        self.mark_next = false;
-        if !matches!(record, Record::Index(_)) {
-            self.page.push(&header, start);
-        }
-        let slot = self.ring.head().unwrap_or_default();
-        Ok(Appended { location: self.layout.location(slot, start), bytes: self.at - start })
-    }
-
-    fn seed_at(&self, offset: u32) -> Crc {
+    pub(super) fn seed_at(&self, offset: u32) -> Crc {
         self.salt.at(self.head_number(), offset)
     }
 
     fn head_number(&self) -> u32 {
         self.ring.head().map_or(0, |slot| self.ring.slot(slot).number())
-    }
-
-    /// Fills up to the alignment.
-    fn pad<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let filler = [self.layout.geometry().erased.filler(); 16];
-        let mut missing = (self.layout.padded(self.at) - self.at) as usize;
-        while missing > 0 {
-            let take = missing.min(filler.len());
-            self.put(storage, filler.get(..take).unwrap_or_default())?;
-            missing -= take;
-        }
-        Ok(())
-    }
-
-    /// Puts bytes behind all that were put, through the buffer.
-    fn put<S: Storage>(&mut self, storage: &mut S, bytes: &[u8]) -> Result<(), LogError<S::Error>> {
-        let mut rest = bytes;
-        while !rest.is_empty() {
-            let room = self.buffer.get_mut(self.buffered..).unwrap_or_default();
-            let take = rest.len().min(room.len());
-            let (piece, behind) = rest.split_at_checked(take).unwrap_or((rest, &[]));
-            if let Some(room) = room.get_mut(..take) {
-                room.copy_from_slice(piece);
-            }
-            self.buffered += take;
-            self.at += take as u32;
-            rest = behind;
-            if self.buffered == self.buffer.len() {
-                self.flush(storage)?;
-            }
-        }
-        Ok(())
     }
 
     /// Writes what lies in the buffer. Records are padded to the write size, and so is the buffer,
@@ -405,29 +281,70 @@ impl<'r> Log<'r> {
     /// # Errors
     /// The storage refused.
     pub fn flush<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        self.write_out(storage)?;
+        self.whole = self.at;
+        Ok(())
+    }
+
+    /// Writes what lies in the buffer, whole records or not.
+    pub(super) fn write_out<S: Storage>(
+        &mut self,
+        storage: &mut S,
+    ) -> Result<(), LogError<S::Error>> {
         let Some(slot) = self.ring.head() else { return Ok(()) };
-        if self.buffered == 0 {
+        let staging = self.staging.get_mut(&Table::token());
+        let bytes = staging.bytes();
+        if bytes.is_empty() {
             return Ok(());
         }
-        let bytes = self.buffer.get(..self.buffered).unwrap_or_default();
         let at = self.layout.slot_start(slot) + u64::from(self.flushed);
         storage.write(at, bytes).map_err(LogError::Storage)?;
         self.traffic.bytes_written += bytes.len() as u64;
+        staging.clear();
         self.flushed = self.at;
-        self.buffered = 0;
         Ok(())
+    }
+
+    /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends
+    /// the open segment behind what is on media. Nothing is appended before the log is looked at anew.
+    pub fn abandon(&mut self) {
+        self.staging.get_mut(&Table::token()).clear();
+        (self.at, self.flushed) = (self.whole, self.whole);
     }
 
     /// Makes everything that was appended durable; the next record says so.
     ///
     /// # Errors
-    /// The storage refused; nothing is known about what was appended since the last sync.
+    /// The storage refused; nothing is known about what was appended since the last sync, and what
+    /// was is [`beyond_doubt`](Self::beyond_doubt) no more.
     pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         self.flush(storage)?;
-        storage.sync().map_err(LogError::Storage)?;
-        self.traffic.syncs += 1;
+        self.sync_storage(storage)?;
+        self.synced = Some(Synced { number: self.head_number(), end: self.at });
         self.mark_next = true;
         Ok(())
+    }
+
+    /// Makes durable what was written before this log knew of it.
+    ///
+    /// # Errors
+    /// As [`sync`](Self::sync).
+    pub fn sync_storage<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
+        let synced = storage.sync().map_err(LogError::Storage);
+        self.in_doubt |= synced.is_err();
+        self.traffic.syncs += 1;
+        synced
+    }
+
+    /// Up to where the log may be believed, if a sync failed; what lies behind is void, however it
+    /// reads: a cache may show what the disk has lost.
+    pub fn beyond_doubt(&self) -> Option<Synced> {
+        self.synced.filter(|_| self.in_doubt)
+    }
+
+    /// A recovery voided what was in doubt.
+    pub fn end_doubt(&mut self) {
+        self.in_doubt = false;
     }
 
     /// Seals the open segment with its last index page and opens the next one.
@@ -446,28 +363,29 @@ impl<'r> Log<'r> {
         self.open_segment(storage, Some(predecessor), Opening::Append)
     }
 
+    /// Writes the index page of the newest records, and begins the next one behind it.
     fn write_page<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
-        let record = self.page.record();
         let start = self.at;
-        self.write_header(storage, &record, false)?;
-        // The columns borrow the page, `put` the whole log: they are written column by column.
-        for column in 0..self.page.columns().len() {
-            let len = self.page.columns().get(column).map_or(0, |bytes| bytes.len());
-            let mut done = 0;
-            while done < len {
-                let mut piece = [0; LOOK_BYTES];
-                let bytes = self.page.columns().get(column).and_then(|bytes| bytes.get(done..));
-                let bytes = bytes.unwrap_or_default();
-                let take = bytes.len().min(piece.len());
-                let (from, _) = bytes.split_at_checked(take).unwrap_or((bytes, &[]));
-                let Some(into) = piece.get_mut(..take) else { break };
-                into.copy_from_slice(from);
-                self.body(storage, into)?;
-                done += take;
-            }
+        let sealed = self.page.seal();
+        let written = self.append_page(storage, &sealed);
+        self.page = match written {
+            Ok(()) => sealed.reopen(self.at, start),
+            Err(_) => sealed.unseal(),
+        };
+        written
+    }
+
+    fn append_page<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        page: &SealedPage<'r>,
+    ) -> Result<(), LogError<S::Error>> {
+        let record = page.record();
+        let mut writer = RecordWriter::start(self, storage, &record, false)?;
+        for column in page.columns() {
+            writer.body(column)?;
         }
-        self.end(storage, &record, false)?;
-        self.page.restart(self.at, start);
+        writer.end()?;
         Ok(())
     }
 
@@ -498,11 +416,13 @@ impl<'r> Log<'r> {
         };
         self.number_max = number;
         self.ring.push_head(slot, number);
-        (self.at, self.flushed, self.buffered) = (0, 0, 0);
+        (self.at, self.flushed, self.whole) = (0, 0, 0);
         let bytes = header.encode(&self.layout);
         debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);
-        self.put(storage, &bytes)?;
-        self.pad(storage)?;
+        let mut filling = Filling::start(self, storage);
+        filling.put(&bytes)?;
+        filling.pad()?;
+        filling.finish();
         self.sync(storage)?;
         self.page.restart(self.at, 0);
         self.traffic.segments_opened += 1;
@@ -539,109 +459,10 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
-    /// its header: the key answers that it is damaged, not with its past. What was written is read
-    /// back and checked.
-    ///
-    /// The body is read once, and the bytes that are checked are those that are written: a word
-    /// that reads differently each time never gets a check that fits it.
-    ///
-    /// # Errors
-    /// As [`append`](Self::append); or what was written does not read back.
-    pub fn copy<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        header: &Header,
-        how: CopyAs,
-    ) -> Result<Copied, LogError<S::Error>> {
-        // A record of a batch is counted, so that it must be right at the first time; others are written once more if
-        // it turns out that a bit can be mended.
-        let known = match how {
-            CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
-            CopyAs::Single | CopyAs::Tentative => None,
-        };
-        let copied = self.copy_once(storage, from, header, how, known)?;
-        if copied.sound || how != CopyAs::Single {
-            return Ok(copied);
-        }
-        match flip_in(self.on(storage).body_state(from, header)?) {
-            Some(flip) => self.copy_once(storage, from, header, how, Some(flip)),
-            None => Ok(copied),
-        }
-    }
-
-    fn copy_once<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        header: &Header,
-        how: CopyAs,
-        flip: Option<BodyFlip>,
-    ) -> Result<Copied, LogError<S::Error>> {
-        let record = &header.record;
-        let in_batch = how != CopyAs::Single;
-        self.begin(storage, record, in_batch)?;
-        // Within the segment, which is 32 bits long: the header was taken for valid.
-        let body_bytes = record.body_bytes(self.layout.index_form()) as u32;
-        let body = from.offset + header.bytes;
-        let mut sound = true;
-        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
-            let len = (body_bytes - start).min(CHUNK_BYTES);
-            let at = Place { slot: from.slot, offset: body + start };
-            let crc = self.copy_chunk(storage, at, (start, len), flip)?;
-            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
-            let mut check = [0; CHECK_BYTES as usize];
-            self.read(storage, from.slot, check_at, &mut check)?;
-            let check_is_hit =
-                flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
-            let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
-            let spoils = !fits && how != CopyAs::Tentative;
-            self.writing.spoil = if spoils { u32::MAX } else { 0 };
-            sound &= fits;
-        }
-        let appended = self.end(storage, record, in_batch)?;
-        self.flush(storage)?;
-        let place = self.layout.place(appended.location);
-        let written = self.on(storage).header(place)?;
-        let Some(written) = written.filter(|written| written.record == *record) else {
-            return Err(self.corrupt(place));
-        };
-        let expected = sound || how == CopyAs::Tentative;
-        if self.on(storage).body_is_valid(place, &written)? != expected {
-            return Err(self.corrupt(place));
-        }
-        Ok(Copied { appended, sound })
-    }
-
-    /// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over them where
-    /// they were.
-    fn copy_chunk<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        (start, len): (u32, u32),
-        flip: Option<BodyFlip>,
-    ) -> Result<Crc, LogError<S::Error>> {
-        let mut crc = self.seed(from);
-        let mut done = 0;
-        while done < len {
-            let mut piece = [0; LOOK_BYTES];
-            let take = (len - done).min(LOOK_BYTES as u32);
-            let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            self.read(storage, from.slot, from.offset + done, piece)?;
-            flip.iter().for_each(|flip| flip.mend(piece, start + done));
-            crc = crc.and(piece);
-            self.body(storage, piece)?;
-            done += take;
-        }
-        Ok(crc)
-    }
-
     // ---- reading ----
 
     /// Reads `into.len()` bytes at `offset` in `slot`, those in the buffer included, but for those
-    /// of a record that is begun and not ended: nobody may look at them.
+    /// of a record that is begun and not ended: its writer has them.
     ///
     /// # Errors
     /// The storage refused.
@@ -653,8 +474,8 @@ impl<'r> Log<'r> {
         into: &mut [u8],
     ) -> Result<(), LogError<S::Error>> {
         let end = u64::from(offset) + into.len() as u64;
-        let buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
-        if buffered && !self.in_record {
+        let is_buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
+        if is_buffered && !self.staging.get(&Table::token()).bytes().is_empty() {
             self.flush(storage)?;
         }
         let at = self.layout.slot_start(slot) + u64::from(offset);
@@ -681,14 +502,6 @@ impl<'r> Log<'r> {
     /// The log together with its storage, for reading.
     pub fn on<'a, S>(&'a mut self, storage: &'a mut S) -> OnStorage<'a, 'r, S> {
         OnStorage { log: self, storage }
-    }
-}
-
-/// The bit that can be mended.
-fn flip_in(state: BodyState) -> Option<BodyFlip> {
-    match state {
-        BodyState::OneBit(flip) => Some(flip),
-        BodyState::Sound | BodyState::Damaged => None,
     }
 }
 

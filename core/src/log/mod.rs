@@ -16,13 +16,16 @@ mod append;
 mod page;
 mod read;
 mod ring;
+mod staging;
 mod walk;
+mod writer;
 
-pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Traffic};
-pub use page::OpenPage;
+pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Synced, Traffic};
+pub use page::{OpenPage, SealedPage};
 pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
 pub use walk::{Step, Walk};
+pub use writer::RecordWriter;
 
 use core::fmt;
 

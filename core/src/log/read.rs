@@ -28,8 +28,8 @@ pub trait ReadLog {
         into: &mut [u8],
     ) -> Result<(), LogError<Self::Error>>;
 
-    /// Borrows `into.len()` bytes at `offset` in `slot`: from where they lie if that is possible, else from `into`,
-    /// into which they are read.
+    /// Borrows `into.len()` bytes at `offset` in `slot`: from where they lie if that is possible, else from
+    /// `into`, into which they are read.
     ///
     /// # Errors
     /// The storage refused.
@@ -57,8 +57,8 @@ pub trait ReadLog {
         Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
     }
 
-    /// The next valid header in the segment from offset `from` on, wherever records may start. O(the rest of the
-    /// segment), in small reads.
+    /// The next valid header in the segment from offset `from` on, wherever records may start.
+    /// O(the rest of the segment), in small reads.
     ///
     /// # Errors
     /// The storage refused.

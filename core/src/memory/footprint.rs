@@ -4,7 +4,7 @@
 //! agree to the byte; a property test holds them together.
 
 use super::Plain;
-use super::pool::Link;
+use super::pool::SLOTS_MAX;
 
 /// Where the coordinator starts in the region: at a multiple of a cache line, in bytes.
 ///
@@ -64,9 +64,13 @@ impl Footprint {
         Self { bytes: start.checked_add(length) }
     }
 
-    /// And behind it a pool of `count` slots.
+    /// And behind it a pool of `count` slots; no region has room for more than
+    /// [`Pool::SLOTS_MAX`](super::Pool).
     pub const fn pool<T: Plain>(self, count: usize) -> Self {
-        self.slice::<Link>(count).slice::<T>(count)
+        if count > SLOTS_MAX {
+            return Self { bytes: None };
+        }
+        self.slice::<u32>(count).slice::<T>(count)
     }
 
     /// The size of a region that holds all of it wherever the region starts, in bytes.

@@ -37,7 +37,7 @@ pub use atomics::atomic_bytes;
 pub use coordinator::StorageCoordinator;
 pub use footprint::{Footprint, REGION_ALIGN};
 pub use plain::Plain;
-pub use pool::{Handle, Pool, PoolError};
+pub use pool::{Handle, Link, Name, Pool, PoolError};
 pub use prefetch::prefetch;
 
 use core::fmt;

@@ -5,22 +5,27 @@
 //! giver has nothing left to use. All of it is checked by the compiler and gone from the program: no
 //! state, no cost, no owner that may do everything.
 //!
-//! ```
-//! use kausaldb::memory::owned::{Caller, Engine, Owned};
+//! Two things pass in the store. The write buffer is the engine's while a record is put together, and the
+//! table's (the segment's) when it can be flushed; the columns of an index page are the memtable's while
+//! records are added, and the table's when the page is sealed and read into the log. Whoever calls the store
+//! and whoever queries it own nothing of it: what they hold is borrowed, and lifetimes say for how long.
 //!
-//! let caller = Caller::token();
-//! let mut staged = Owned::new([0u8; 4], &caller);
-//! staged.get_mut(&caller).copy_from_slice(b"text");
-//! let handed_over: Owned<[u8; 4], Engine> = staged.transfer(&caller);
-//! # let _ = handed_over;
+//! ```
+//! use kausaldb::memory::owned::{Memtable, Owned, Table};
+//!
+//! fn seal(mut page: Owned<[u8; 4], Memtable>, memtable: &Memtable) -> Owned<[u8; 4], Table> {
+//!     page.get_mut(memtable).copy_from_slice(b"text");
+//!     page.transfer(memtable)
+//! }
 //! ```
 //!
 //! ```compile_fail
-//! # use kausaldb::memory::owned::{Caller, Engine, Owned};
-//! # let caller = Caller::token();
-//! let staged = Owned::new([0u8; 4], &caller);
-//! let handed_over: Owned<[u8; 4], Engine> = staged.transfer(&caller);
-//! staged.get(&caller); // moved
+//! # use kausaldb::memory::owned::{Memtable, Owned, Table};
+//! fn seal(page: Owned<[u8; 4], Memtable>, memtable: &Memtable) -> Owned<[u8; 4], Table> {
+//!     let sealed = page.transfer(memtable);
+//!     page.get(memtable); // moved
+//!     sealed
+//! }
 //! ```
 
 use core::marker::PhantomData;
@@ -35,7 +40,7 @@ pub trait Owner: sealed::Sealed {}
 
 /// Declares an owner: a type whose only value is the token that proves to be it.
 macro_rules! owner {
-    ($(#[$doc:meta])* $name:ident, $visible:vis) => {
+    ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub struct $name(());
@@ -43,11 +48,9 @@ macro_rules! owner {
         impl sealed::Sealed for $name {}
         impl Owner for $name {}
 
-        // A room that owns nothing yet mints no token.
-        #[allow(dead_code)]
         impl $name {
-            /// The token of this owner, minted by this owner's own room only.
-            $visible const fn token() -> Self {
+            /// The token of this owner; nobody outside the store has one.
+            pub(crate) const fn token() -> Self {
                 Self(())
             }
         }
@@ -55,29 +58,16 @@ macro_rules! owner {
 }
 
 owner!(
-    /// Whoever uses the store.
-    Caller,
-    pub
+    /// The storage engine, which puts records together.
+    Engine
 );
 owner!(
-    /// The storage engine.
-    Engine,
-    pub(crate)
+    /// The columns that describe the newest records of the open segment.
+    Memtable
 );
 owner!(
-    /// The columns that describe the open segment.
-    Memtable,
-    pub(crate)
-);
-owner!(
-    /// A sealed segment.
-    Table,
-    pub(crate)
-);
-owner!(
-    /// A query.
-    Query,
-    pub(crate)
+    /// The table that a segment becomes: records and index pages that only go to media.
+    Table
 );
 
 /// A `T` that belongs to `O`.
@@ -110,8 +100,11 @@ impl<T, O: Owner> Owned<T, O> {
         Owned { value: self.value, owner: PhantomData }
     }
 
-    /// Ends the ownership: the value itself, for its owner.
-    pub fn into_inner(self, _owner: &O) -> T {
-        self.value
+    /// Hands the value on to `P` from where it lies; what is left there is a new one.
+    pub fn hand_over<P: Owner>(&mut self, _owner: &O) -> Owned<T, P>
+    where
+        T: Default,
+    {
+        Owned { value: core::mem::take(&mut self.value), owner: PhantomData }
     }
 }

@@ -1,6 +1,6 @@
 //! The memory room against plain models: arithmetic for what is carved, a vector for what a pool holds.
 
-use super::owned::{Caller, Engine, Memtable, Owned, Query, Table};
+use super::owned::{Engine, Owned, Table};
 use super::*;
 use core::mem::{self, MaybeUninit};
 use core::sync::atomic::{AtomicU8, Ordering};
@@ -97,7 +97,7 @@ impl Ask {
             Self::Nothings(count) => footprint.slice::<[u64; 0]>(count),
             Self::LongPool(count) => footprint.pool::<u64>(count),
             Self::LinePool(count) => footprint.pool::<Line>(count),
-            Self::BytePool(count) => footprint.pool::<u8>(count),
+            Self::BytePool(count) => footprint.pool::<[u8; 5]>(count),
         }
     }
 
@@ -115,7 +115,7 @@ impl Ask {
             Self::Nothings(count) => from.slice_of::<[u64; 0]>(count).map(drop),
             Self::LongPool(count) => from.pool_of::<u64>(count).map(drop),
             Self::LinePool(count) => from.pool_of::<Line>(count).map(drop),
-            Self::BytePool(count) => from.pool_of::<u8>(count).map(drop),
+            Self::BytePool(count) => from.pool_of::<[u8; 5]>(count).map(drop),
         }
     }
 }
@@ -186,8 +186,8 @@ fn a_footprint_beyond_the_address_space_never_fits() {
     let refused = Err(RegionTooSmall { needed_bytes: usize::MAX, given_bytes: 100 });
     assert_eq!(arena.slice_of::<u64>(usize::MAX).map(drop), refused);
     assert_eq!(arena.slice_of::<u64>(usize::MAX / 8).map(drop), refused);
-    assert_eq!(arena.pool_of::<u8>(usize::MAX).map(drop), refused);
-    assert_eq!(arena.pool_of::<u8>(Pool::<u8>::SLOTS_MAX + 1).map(drop), refused);
+    assert_eq!(arena.pool_of::<u32>(usize::MAX).map(drop), refused);
+    assert_eq!(arena.pool_of::<u32>(Pool::<u32>::SLOTS_MAX + 1).map(drop), refused);
     assert_eq!(arena.remaining(), 100);
 }
 
@@ -367,15 +367,13 @@ fn what_a_scope_took_is_poisoned_at_its_end_and_nothing_else() {
 
 #[test]
 fn owned_values_pass_from_owner_to_owner_at_no_cost() {
-    let (caller, engine) = (Caller::token(), Engine::token());
-    let mut staged = Owned::new([1u8, 2], &caller);
-    staged.get_mut(&caller)[1] = 3;
-    assert_eq!(staged.get(&caller), &[1, 3]);
-    let owned: Owned<_, Engine> = staged.transfer(&caller);
-    let owned: Owned<_, Memtable> = owned.transfer(&engine);
-    let owned: Owned<_, Table> = owned.transfer(&Memtable::token());
-    let owned: Owned<_, Query> = owned.transfer(&Table::token());
-    assert_eq!(owned.into_inner(&Query::token()), [1, 3]);
+    let (engine, table) = (Engine::token(), Table::token());
+    let mut filled = Owned::new([1u8, 2], &engine);
+    filled.get_mut(&engine)[1] = 3;
+    assert_eq!(filled.get(&engine), &[1, 3]);
+    let mut flushed: Owned<_, Table> = filled.transfer(&engine);
+    let again: Owned<_, Engine> = flushed.hand_over(&table);
+    assert_eq!((again.get(&engine), flushed.get(&table)), (&[1, 3], &[0, 0]));
 
     assert_eq!(size_of::<Owned<[u8; 2], Engine>>(), 2);
     assert_eq!(size_of::<Owned<Box<u8>, Table>>(), size_of::<Box<u8>>());

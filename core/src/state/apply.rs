@@ -116,9 +116,7 @@ impl<'r> State<'r> {
     }
 
     fn charge_of(log: &Log<'r>, record: &Record) -> Charge {
-        let bytes = record.bytes(log.layout().index_form());
-        let padded = bytes.next_multiple_of(u64::from(log.layout().align()));
-        Charge::of(log.layout(), padded, record.kind().has_id())
+        Charge::of(log.layout(), record)
     }
 
     /// What the record that is superseded was, and takes its charge off.
@@ -361,8 +359,8 @@ impl<'r> State<'r> {
 }
 
 fn pending_charge(log: &Log<'_>, change: &PendingEdge) -> Charge {
-    let bytes = u64::from(change.units) * u64::from(log.layout().align());
-    Charge::of(log.layout(), bytes, false)
+    let PendingEdge { source, kind, target, add, .. } = *change;
+    Charge::of(log.layout(), &Record::Edge(EdgeChange { source, kind, target, add }))
 }
 
 fn hub_error<E>(error: HubError, log: &Log<'_>, at: Location) -> ApplyError<E> {

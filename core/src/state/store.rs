@@ -34,8 +34,6 @@ impl<S: Storage> Store<'_, S> {
 
     /// What a record will be charged.
     pub fn charge(&self, record: &Record) -> Charge {
-        let layout = self.log.layout();
-        let bytes = record.bytes(layout.index_form()).next_multiple_of(u64::from(layout.align()));
-        Charge::of(layout, bytes, record.kind().has_id())
+        Charge::of(self.log.layout(), record)
     }
 }

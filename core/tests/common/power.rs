@@ -10,9 +10,11 @@
 //! allowed. A failure prints the scenario and the device, which between them replay it.
 
 use super::{Mix, Model, Op, Random, all_ids, check, read_all, verify};
+use kausaldb::log::LogError;
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
-    Capacity, Config, Durability, FormatOptions, StorageEngine, StoreId, WriteError, format,
+    Capacity, Config, Durability, FormatOptions, OpenError, StorageEngine, StoreId, WriteError,
+    format,
 };
 use kausaldb_sim::{Aftermath, SimError, SimNor, Survivors, TornErase, TornWrite};
 use std::cell::RefCell;
@@ -63,7 +65,8 @@ pub const FILE: Scenario = Scenario {
     write_bytes: 1,
     erased: Erased::Unknown,
     keeps_write_order: false,
-    mix: Mix { ids: 14, operations: 6, content_max: 400, puts: 45, links: 33, hubs: true },
+    mix: Mix { ids: 14, operations: 6, content_max: 1200, puts: 45, links: 33, hubs: true },
+    batches: 250,
     ..SMALL
 };
 
@@ -80,7 +83,7 @@ impl Scenario {
 
     pub fn capacity(&self) -> Capacity {
         Capacity {
-            nodes: 32,
+            nodes: (self.mix.ids as u32 * 2).max(32),
             pending_edges: 16,
             hub_pages: 16,
             segments: self.segments,
@@ -187,16 +190,43 @@ impl Storage for Tapped {
     }
 }
 
+/// A device that its owner wants back, whatever becomes of the engine.
+pub struct Lent<'d>(pub &'d mut SimNor);
+
+impl Storage for Lent<'_> {
+    type Error = SimError;
+
+    fn geometry(&self) -> Geometry {
+        self.0.geometry()
+    }
+
+    fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
+        self.0.read(at, into)
+    }
+
+    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
+        self.0.write(at, bytes)
+    }
+
+    fn erase(&mut self, sector: u32) -> Result<(), SimError> {
+        self.0.erase(sector)
+    }
+
+    fn sync(&mut self) -> Result<(), SimError> {
+        self.0.sync()
+    }
+}
+
 /// Every way in which the step can tear at which this device was cut.
 pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
     let all = Aftermath::default();
     if !cut.geometry().keeps_write_order {
         let unsynced = cut.unsynced();
-        let survivors = if unsynced <= 5 {
+        let survivors = if unsynced <= sweep(5, 10) as usize {
             (0..1 << unsynced).map(Survivors::Mask).collect()
         } else {
             let mut some = vec![Survivors::All, Survivors::None];
-            some.extend((0..10).map(|_| Survivors::Seeded));
+            some.extend((0..sweep(6, 30)).map(|_| Survivors::Seeded));
             some
         };
         return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
@@ -233,6 +263,8 @@ pub struct Booted {
     pub device: SimNor,
     /// Which of the states.
     pub state: usize,
+    /// Free segments.
+    pub free: u32,
     /// Cut points of the opening.
     pub cuts: Vec<SimNor>,
 }
@@ -251,6 +283,58 @@ impl Bench {
         Self { scenario, region, cuts: 0, boots: 0 }
     }
 
+    /// Says how much was tried; seen with `--nocapture`.
+    pub fn report(&self, name: &str) {
+        println!("{name}, seed {}: {} cuts, {} boots", self.scenario.seed, self.cuts, self.boots);
+    }
+
+    /// Opens a device whose power will be cut; whether it was, before the store was open.
+    pub fn is_cut_opening(&mut self, device: &mut SimNor) -> bool {
+        self.boots += 1;
+        let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
+        let storage = Lent(device);
+        match StorageEngine::open(storage, &mut self.region, capacity, config) {
+            Ok(_) => false,
+            Err(OpenError::Log(LogError::Storage(SimError::PowerCut))) => true,
+            Err(error) => panic!("does not open: {error}"),
+        }
+    }
+
+    /// Opens a device whose power will be cut, and writes until it is. Returns the states that are
+    /// allowed then.
+    pub fn write_until_cut(
+        &mut self,
+        device: &mut SimNor,
+        allowed: &[Model],
+        boot: u64,
+    ) -> Vec<Model> {
+        self.boots += 1;
+        let replay = Replay(format!("boot {boot}: {device} in {:?}", self.scenario));
+        let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
+        let mix = self.scenario.mix;
+        let mut random = Random::new(self.scenario.seed * 1000 + boot);
+        let mut version = boot * 1000;
+        let opened = StorageEngine::open(Lent(device), &mut self.region, capacity, config);
+        let mut engine = match opened {
+            Ok(engine) => engine,
+            Err(OpenError::Log(LogError::Storage(SimError::PowerCut))) => return allowed.to_vec(),
+            Err(error) => panic!("does not open: {error}"),
+        };
+        let state = state_of(&mut engine, allowed, &mix, &replay.0);
+        let mut model = allowed[state].clone();
+        loop {
+            let ops = mix.batch(&mut random, &mut version);
+            let operations: Vec<_> = ops.iter().map(Op::borrow).collect();
+            let mut next = model.clone();
+            next.apply(&ops);
+            match engine.write(&operations) {
+                Ok(_) => model = next,
+                Err(WriteError::Log(LogError::Storage(_))) => return vec![model, next],
+                Err(_) => {}
+            }
+        }
+    }
+
     /// Opens the device, compares it with the states that are allowed, the newest first.
     pub fn boot(&mut self, device: SimNor, allowed: &[Model], one_in: u64) -> Booted {
         self.boots += 1;
@@ -262,11 +346,12 @@ impl Bench {
         let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
         let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
         assert_eq!(engine.stats().damaged, 0, "no power cut is damage");
+        let free = engine.stats().segments_free;
         let device = engine.storage().nor.clone();
         let cuts = tape.take();
         let violations = device.violations();
         assert!(violations.is_empty(), "{violations:?}");
-        Booted { device, state, cuts }
+        Booted { device, state, free, cuts }
     }
 
     /// What `open_read_only` shows, which writes nothing.

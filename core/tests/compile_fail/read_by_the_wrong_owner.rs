@@ -1,8 +1,8 @@
-//! What the engine owns, a caller does not read.
-use kausaldb::memory::owned::{Caller, Engine, Owned};
+//! What the table owns, the engine does not read.
+use kausaldb::memory::owned::{Engine, Owned, Table};
 
-fn first(engines: &Owned<[u8; 4], Engine>, caller: &Caller) -> u8 {
-    engines.get(caller)[0]
+fn first(flushed: &Owned<[u8; 4], Table>, engine: &Engine) -> u8 {
+    flushed.get(engine)[0]
 }
 
 fn main() {}

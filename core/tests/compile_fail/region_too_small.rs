@@ -5,7 +5,7 @@ const NODES: usize = 1000;
 const REGION_BYTES: usize = 8 * 1024;
 
 const _: () = assert!(
-    REGION_BYTES >= Footprint::new().slice::<u64>(NODES).pool::<u32>(16).region_bytes(),
+    REGION_BYTES >= Footprint::new().slice::<u64>(NODES).pool::<u32>(64).region_bytes(),
     "the region is too small for its nodes",
 );
 

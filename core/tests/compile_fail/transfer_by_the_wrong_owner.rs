@@ -1,8 +1,8 @@
-//! Only its owner gives a value away.
-use kausaldb::memory::owned::{Caller, Engine, Owned};
+//! Only its owner gives a value away: nobody flushes a buffer that the engine is filling.
+use kausaldb::memory::owned::{Engine, Owned, Table};
 
-fn take(engines: Owned<[u8; 4], Engine>, caller: &Caller) -> Owned<[u8; 4], Caller> {
-    engines.transfer(caller)
+fn flush(filling: Owned<[u8; 4], Engine>, table: &Table) -> Owned<[u8; 4], Table> {
+    filling.transfer(table)
 }
 
 fn main() {}

@@ -1,9 +1,11 @@
-//! Who gave a value away has it no more.
-use kausaldb::memory::owned::{Caller, Engine, Owned};
+//! Who gave a value away has it no more: a sealed page takes no more records.
+use kausaldb::memory::owned::{Memtable, Owned, Table};
 
-fn main() {
-    let caller = Caller::token();
-    let staged = Owned::new([0u8; 4], &caller);
-    let _engines: Owned<[u8; 4], Engine> = staged.transfer(&caller);
-    staged.get(&caller);
+fn seal(page: Owned<[u8; 4], Memtable>, memtable: &Memtable) -> Owned<[u8; 4], Table> {
+    let mut page = page;
+    let sealed = page.transfer(memtable);
+    page.get_mut(memtable)[0] = 1;
+    sealed
 }
+
+fn main() {}

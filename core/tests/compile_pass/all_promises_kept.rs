@@ -1,8 +1,12 @@
 //! What the other cases break, kept; it is built and run.
 use core::mem::{MaybeUninit, swap};
 use core::sync::atomic::AtomicU8;
-use kausaldb::memory::owned::{Caller, Engine, Owned};
+use kausaldb::memory::owned::{Memtable, Owned, Table};
 use kausaldb::memory::{Arena, Footprint, PoolError, RegionTooSmall, StorageCoordinator};
+use kausaldb::storage::RamStorage;
+use kausaldb::{
+    BlockId, Capacity, Config, ContextBlock, FormatOptions, Order, StorageEngine, StoreId, format,
+};
 use zerocopy::{FromBytes, IntoBytes};
 
 const NODES: usize = 100;
@@ -54,9 +58,39 @@ fn main() -> Result<(), RegionTooSmall> {
     })?;
     assert_eq!((kept, sum, one.remaining(), two.remaining()), (&mut [0; 4][..], 16, 32, 60));
 
-    let caller = Caller::token();
-    let staged = Owned::new([1u8; 4], &caller);
-    assert_eq!(staged.get(&caller), &[1; 4]);
-    let _engines: Owned<[u8; 4], Engine> = staged.transfer(&caller);
+    let mut medium = vec![0xFF; 64 * 1024];
+    assert_eq!(keep_a_store(RamStorage::new(&mut medium, 4096, 4).unwrap()), 7);
     Ok(())
+}
+
+/// What the memtable gives away is the table's.
+fn _seal(mut page: Owned<[u8; 4], Memtable>, memtable: &Memtable) -> Owned<[u8; 4], Table> {
+    page.get_mut(memtable)[0] = 1;
+    page.transfer(memtable)
+}
+
+const CAPACITY: Capacity = Capacity { nodes: 100, ..Capacity::SMALL };
+const STORE_BYTES: usize = 12 * 1024;
+const _: () = assert!(STORE_BYTES >= CAPACITY.region_bytes());
+
+/// Blocks are looked at between writes; readers and spans end before the next.
+fn keep_a_store(mut storage: RamStorage<'_>) -> u64 {
+    let options = FormatOptions { store: StoreId::from_u128(1), segment_bytes: 4096 };
+    format(&mut storage, &options).unwrap();
+    let mut region = [MaybeUninit::uninit(); STORE_BYTES];
+    let mut engine =
+        StorageEngine::open(storage, &mut region, CAPACITY, Config::default()).unwrap();
+    let id = BlockId::from_u128(1);
+    let block = ContextBlock { id, version: 7, source_uri: "a", metadata: &[], content: b"text" };
+    engine.put(&block).unwrap();
+    let (one, two) = (engine.find(&id).unwrap().unwrap(), engine.find(&id).unwrap().unwrap());
+    assert_eq!(one.content(), two.content());
+    let mut scratch = [0; 64];
+    let mut scan = engine.reader_through(&mut scratch).scan(Order::NewestFirst);
+    assert_eq!(scan.next_block().unwrap().unwrap().content(), b"text");
+    let mut moved = Box::new(engine);
+    moved.put(&ContextBlock { content: b"new", ..block }).unwrap();
+    let version = moved.find(&id).unwrap().unwrap().version();
+    moved.close().1.unwrap();
+    version
 }

@@ -1,18 +1,21 @@
-//! A graph of any size from a seed: prints it as JSON lines, and holds a store that they were imported into against it.
+//! A graph of any size from a seed: prints it as JSON lines, and holds a store that they were
+//! imported into against it.
 //!
 //! ```text
 //! million generate BLOCKS SEED | kausaldb import -
 //! million check kausal.kdb BLOCKS SEED SAMPLES
 //! ```
 //!
-//! Every block and edge is a function of the seed and the block's number, so neither side remembers anything.
-//! A block has 0 to 512 bytes of content, 256 on average, and ten edges, one of each of ten kinds: nine to blocks
-//! anywhere in the graph, and one to a block near its beginning, of which the first have thousands. Each block is
-//! followed by its edges, so most of them name a block that is still to come.
+//! Every block and edge is a function of the seed and the block's number, so neither side remembers
+//! anything. A block has 0 to 512 bytes of content, 256 on average, and ten edges, one of each of
+//! ten kinds: nine to blocks anywhere in the graph, and one to a block near its beginning, of which
+//! the first have thousands. Each block is followed by its edges, so most of them name a block that
+//! is still to come.
 //!
-//! `check` opens the store for reading and compares SAMPLES random blocks, field by field, and their edges in both
-//! directions with what was generated; the edges that lead to them come from going through the whole graph again.
-//! The checker prints what it compared, or ends with 1 at the first difference.
+//! `check` opens the store for reading and compares SAMPLES random blocks, field by field, and
+//! their edges in both directions with what was generated; the edges that lead to them come from
+//! going through the whole graph again. The checker prints what it compared, or ends with 1 at the
+//! first difference.
 
 use kausaldb::{
     BlockId, BlockRef, Capacity, Config, ContextBlock, Direction, EdgeKind, GraphEdge,
@@ -150,7 +153,7 @@ fn mix(seed: u64) -> u64 {
 
 /// A number below `end` from a random one.
 fn below(random: u64, end: u64) -> u64 {
-    (u128::from(random) * u128::from(end) >> 64) as u64
+    ((u128::from(random) * u128::from(end)) >> 64) as u64
 }
 
 fn generate(graph: &Graph) -> Result<(), Box<dyn Error>> {
@@ -160,10 +163,8 @@ fn generate(graph: &Graph) -> Result<(), Box<dyn Error>> {
         graph.content(block, &mut content);
         let (id, uri, metadata) =
             (graph.id(block), Graph::source_uri(block), Graph::metadata(block));
-        writeln!(
-            out,
-            r#"{{"put":{{"id":"{id}","version":1,"source_uri":"{uri}","metadata":{metadata},"content":"{content}"}}}}"#
-        )?;
+        write!(out, r#"{{"put":{{"id":"{id}","version":1,"source_uri":"{uri}","#)?;
+        writeln!(out, r#""metadata":{metadata},"content":"{content}"}}}}"#)?;
         for edge in 0..EDGES {
             let GraphEdge { source, kind, target } = graph.edge(block, edge);
             writeln!(
@@ -205,9 +206,9 @@ fn check(path: &str, graph: &Graph, samples: u64) -> Result<(), Box<dyn Error>> 
     let (mut compared, mut scratch) = ([0; 2], vec![0; BLOCK_BYTES_MAX]);
     for (&block, expected) in &sampled {
         check_block(&mut engine, graph, block, &mut scratch)?;
-        for (at, way) in Direction::BOTH.into_iter().enumerate() {
+        let ways = Direction::BOTH.into_iter().zip(expected).zip(&mut compared);
+        for ((way, wanted), compared) in ways {
             let stored = edges(&mut engine, &graph.id(block), way)?;
-            let wanted = &expected[at];
             if stored != *wanted {
                 return Err(format!(
                     "block {block}: {} edges {way:?}, not {}",
@@ -216,7 +217,7 @@ fn check(path: &str, graph: &Graph, samples: u64) -> Result<(), Box<dyn Error>> 
                 )
                 .into());
             }
-            compared[at] += stored.len();
+            *compared += stored.len();
         }
     }
     let blocks = engine.stats().blocks;

@@ -145,15 +145,22 @@ fn this_command(store: &Path) -> String {
 }
 
 fn import_lines(path: &Path, options: &Import, json: bool, out: &mut impl Write) -> Outcome {
+    #[derive(Serialize)]
+    struct Summary {
+        #[serde(flatten)]
+        report: import::Report,
+        region_bytes: usize,
+    }
     let name = options.file.display().to_string();
     let input = input(&options.file)?;
     let mut store = Store::open_or_create(path, &options.sizes)?;
     let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
     let how = import::Options { name: &name, batch, acks: options.acks };
     let report = import::import(&mut store, input, &how, out)?;
+    let region_bytes = store.region_bytes();
     store.close()?;
     if json {
-        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        writeln!(out, "{}", serde_json::to_string(&Summary { report, region_bytes })?)?;
     } else if !options.acks {
         writeln!(out, "{} lines imported in {} batches", report.lines, report.batches)?;
     }

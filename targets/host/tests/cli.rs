@@ -2,74 +2,14 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
+mod common;
+
+use common::Case;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use tempfile::TempDir;
+use std::process::{Command, Stdio};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
-
-struct Case {
-    folder: TempDir,
-}
-
-impl Case {
-    fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
-        fs::write(self.path(name), text).unwrap();
-    }
-
-    fn run_with(&self, arguments: &str, input: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_kausaldb"))
-            .args(arguments.split_whitespace())
-            .current_dir(self.folder.path())
-            .env_remove("CARGO")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that stops early does not read all of its input.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
-    }
-
-    /// Runs a command that must succeed, and returns what it printed.
-    fn run(&self, arguments: &str) -> String {
-        self.feed(arguments, "")
-    }
-
-    fn feed(&self, arguments: &str, input: &str) -> String {
-        let output = self.run_with(arguments, input);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(0), "{arguments}: {stderr}");
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    /// Runs a command that must fail with this code and one line that has these words.
-    fn fails(&self, code: i32, arguments: &str, words: &[&str]) {
-        self.fails_with(code, arguments, "", words);
-    }
-
-    fn fails_with(&self, code: i32, arguments: &str, input: &str, words: &[&str]) {
-        let output = self.run_with(arguments, input);
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
-        assert_eq!(stderr.lines().count(), 1, "{arguments}: {stderr}");
-        for word in words {
-            assert!(stderr.contains(word), "{arguments}: {stderr}");
-        }
-    }
-}
 
 fn put(id: &str, name: &str, content: &str) -> String {
     format!(
@@ -263,7 +203,7 @@ fn what_damage_leaves_is_shown_and_ends_with_3() {
         .filter(|at| image.get(*at..at + 11) == Some(b"text 5 of n"))
         .collect();
     assert!(!places.is_empty());
-    places.iter().for_each(|at| image[*at] ^= 1);
+    places.iter().for_each(|at| image[*at] ^= 0x66);
     fs::write(&path, image).unwrap();
     let left: String =
         whole.lines().filter(|line| !line.contains("text 5")).map(|l| format!("{l}\n")).collect();

@@ -1,9 +1,10 @@
 //! An import that is killed loses nothing that it acknowledged, and leaves no part of a batch behind.
 //!
-//! `import --acks` is killed with SIGKILL at random points, again and again on the same store, so that recovery
-//! also meets what earlier kills left. Each round imports batches that no other round writes, and reads them
-//! back through `export` afterwards. What survives a SIGKILL is what the process had written: the page cache
-//! stays. Power cuts are the simulator's work.
+//! `import --acks` is killed with SIGKILL at random points, again and again on the same store, so
+//! that recovery also meets what earlier kills left. Each round imports batches that no other round
+//! writes, and reads them back through `export` afterwards. What survives a SIGKILL is what the
+//! process had written: the page cache stays. Power cuts are the simulator's work.
+#![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -6,6 +6,8 @@
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
 mod bench;
+mod million;
+mod miri;
 mod package;
 mod setup;
 mod steps;
@@ -34,6 +36,16 @@ const TASKS: &[Task] = &[
         run: package::run,
     },
     Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
+    Task {
+        name: "million",
+        summary: "a million blocks and ten million edges: imported, compared, verified, measured",
+        run: million::run,
+    },
+    Task {
+        name: "miri",
+        summary: "the memory model under Miri, also big-endian (needs a nightly toolchain)",
+        run: miri::run,
+    },
     Task { name: "help", summary: "this list", run: help },
 ];
 

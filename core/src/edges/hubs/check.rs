@@ -1,7 +1,8 @@
 //! The invariants of the pool of hub pages, walked.
 
-use super::{FIRST, HubPages, IN_USE, Page, SHARED};
-use crate::edges::slots::{Link, scramble};
+use super::{FIRST, HubPages, Page, SHARED};
+use crate::edges::scramble::scramble;
+use crate::memory::Link;
 use crate::types::EdgeKey;
 use core::iter;
 
@@ -26,11 +27,11 @@ impl HubPages<'_> {
     /// # Errors
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), HubFault> {
-        if !self.pages.are_sound(|page| !page.has(IN_USE)) {
+        if !self.pages.is_sound() {
             return Err(HubFault::Slots);
         }
         let mut reached = 0;
-        for first in self.pages.used().iter().filter(|page| page.has(FIRST)) {
+        for (_, first) in self.pages.iter().filter(|(_, page)| page.has(FIRST)) {
             reached += self.check_chain(first)?;
         }
         if reached == self.len() && self.is_every_page_linked_once() {
@@ -48,7 +49,7 @@ impl HubPages<'_> {
         let mut length = 1;
         let mut last = first;
         for page in self.walk(first.next) {
-            if page.low() <= last.low() || page.has(FIRST) || !page.has(IN_USE) {
+            if page.low() <= last.low() || page.has(FIRST) {
                 return Err(HubFault::Order);
             }
             last = page;
@@ -72,12 +73,11 @@ impl HubPages<'_> {
     ///
     /// Two sets of links are taken to be the same when the sums of their scrambled numbers are.
     fn is_every_page_linked_once(&self) -> bool {
-        let sum = |links: &mut dyn Iterator<Item = Link>| {
-            links.fold(0, |sum: u64, link| sum.wrapping_add(scramble(u64::from(link.get()))))
+        let sum = |links: &mut dyn Iterator<Item = Link<Page>>| {
+            links.fold(0, |sum: u64, link| sum.wrapping_add(scramble(u64::from(link.to_raw()))))
         };
-        let in_use =
-            || (1..).map(Link::new).zip(self.pages.used()).filter(|(_, page)| page.has(IN_USE));
-        let from = sum(&mut in_use().map(|(_, page)| page.next).filter(|next| !next.is_none()));
-        from == sum(&mut in_use().filter(|(_, page)| !page.has(FIRST)).map(|(link, _)| link))
+        let nexts = self.pages.iter().map(|(_, page)| page.next);
+        let inner = self.pages.iter().filter(|(_, page)| !page.has(FIRST));
+        sum(&mut nexts.filter(|next| !next.is_none())) == sum(&mut inner.map(|(link, _)| link))
     }
 }

@@ -5,17 +5,16 @@
 //! be:
 //!
 //! ```text
-//! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u8 | serial u8
+//! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u16
 //! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end         each covers the keys up to the next
-//! handle  0 u1 | serial u8 | link u23                              below 2^31: it lies among locations
+//! handle  a link to the first page                                 below 2^31: it lies among locations
 //! ```
 //!
 //! A record that lies later in the log covers what lay there before, whole or in part: half of an older page
 //! may still count, or both its ends. A page is dead, and said to be, when nothing of it counts any more.
 //!
-//! The first page of a chain starts at the least key and stays in its slot, so that the handle does. The
-//! serial number of the chain is in both: a handle to a chain that is gone is refused, unless the 256th chain
-//! after it begins in the same slot.
+//! The first page of a chain starts at the least key and stays in its slot, so that the handle does. A handle
+//! to a chain that is gone is refused, unless the 256th page after it in the same slot begins a chain again.
 //!
 //! Invariants, which [`HubPages::check`] walks: a chain starts at the least key and ascends; each page in use
 //! lies in one chain; pages of a chain with the same location all know that it is shared.
@@ -24,8 +23,7 @@ mod check;
 #[cfg(test)]
 mod tests;
 
-use super::slots::{Link, Slot, Slots};
-use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::memory::{Footprint, Link, Pool, RegionTooSmall, StorageCoordinator};
 use crate::types::{EdgeKey, KeyRange, Location, NodeNumber};
 use core::fmt;
 use core::mem::replace;
@@ -38,12 +36,9 @@ pub use check::HubFault;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct HubChain(u32);
 
-/// Bits of a handle that are a link; eight above it are a serial number, and one is left to the engine.
-const LINK_BITS: u32 = 23;
-
 impl HubChain {
-    fn new(link: Link, serial: u8) -> Self {
-        Self((u32::from(serial) << LINK_BITS) | link.get())
+    fn new(first: Link<Page>) -> Self {
+        Self(first.to_raw())
     }
 
     /// The handle that [`get`](Self::get) took apart; any other number is refused wherever it is used.
@@ -56,8 +51,9 @@ impl HubChain {
         self.0
     }
 
-    const fn link(self) -> Link {
-        Link::new(self.0 & ((1 << LINK_BITS) - 1))
+    /// The first page of the chain.
+    const fn first(self) -> Link<Page> {
+        Link::from_raw(self.0)
     }
 }
 
@@ -93,49 +89,26 @@ impl fmt::Display for HubError {
 
 impl core::error::Error for HubError {}
 
-/// Flags of a page: in use; the first of its chain; its record may be that of another page of the chain, too.
-const IN_USE: u8 = 1;
-const FIRST: u8 = 2;
-const SHARED: u8 = 4;
+/// Flags of a page: the first of its chain; its record may be that of another page of the chain, too.
+const FIRST: u16 = 1;
+const SHARED: u16 = 2;
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 struct Page {
-    /// In the chain, or in the free list.
-    next: Link,
+    next: Link<Page>,
     location: Location,
     number: NodeNumber,
     kind: u16,
-    flags: u8,
-    /// The chain's, in its first page.
-    serial: u8,
+    flags: u16,
 }
 
 const _: () = assert!(size_of::<Page>() == 16);
 
-impl Slot for Page {
-    const FREE: Self = Self {
-        next: Link::NONE,
-        location: Location::NONE,
-        number: NodeNumber::new(0),
-        kind: 0,
-        flags: 0,
-        serial: 0,
-    };
-
-    fn next(&self) -> Link {
-        self.next
-    }
-
-    fn next_mut(&mut self) -> &mut Link {
-        &mut self.next
-    }
-}
-
 impl Page {
-    fn new(low: EdgeKey, location: Location, flags: u8) -> Self {
+    fn new(low: EdgeKey, location: Location, flags: u16) -> Self {
         let EdgeKey { kind, number } = low;
-        Self { location, number, kind, flags: IN_USE | flags, ..Self::FREE }
+        Self { next: Link::NONE, location, number, kind, flags }
     }
 
     fn low(&self) -> EdgeKey {
@@ -146,7 +119,7 @@ impl Page {
         (self.kind, self.number) = (low.kind, low.number);
     }
 
-    fn has(&self, flag: u8) -> bool {
+    fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 }
@@ -154,11 +127,11 @@ impl Page {
 /// What a page about to be placed meets in its chain.
 struct Survey {
     /// The last page that starts at or before the range.
-    before: Link,
+    before: Link<Page>,
     /// Whether it starts where the range does, and so makes way.
     starts_at_low: bool,
     /// The last page that starts before the end of the range.
-    last: Link,
+    last: Link<Page>,
     /// How many start behind the start of the range, and before its end.
     inside: u32,
     /// The range's end, if the last page goes on behind it.
@@ -180,24 +153,16 @@ impl Survey {
 /// A pool of the pages of long adjacency lists. See the [room](crate::edges).
 #[derive(Debug)]
 pub struct HubPages<'r> {
-    pages: Slots<'r, Page>,
-    /// Of the last chain that was begun.
-    serial: u8,
+    pages: Pool<'r, Page>,
 }
 
 impl<'r> HubPages<'r> {
     /// The most pages that a pool can have.
-    pub const PAGES_MAX: u32 = (1 << LINK_BITS) - 1;
+    pub const CAPACITY_MAX: u32 = Pool::<Page>::SLOTS_MAX as u32;
 
-    /// As many slots as pages, or more than any memory has.
-    const fn slots(capacity: u32) -> usize {
-        if capacity > Self::PAGES_MAX { usize::MAX } else { capacity as usize }
-    }
-
-    /// Adds what a pool of this capacity takes: 16 bytes a page. Above [`PAGES_MAX`](Self::PAGES_MAX), no
-    /// region is large enough.
+    /// Adds what a pool of this capacity takes: 20 bytes a page.
     pub const fn footprint(before: Footprint, capacity: u32) -> Footprint {
-        before.slice::<Page>(Self::slots(capacity))
+        before.pool::<Page>(capacity as usize)
     }
 
     /// An empty pool with places for `capacity` pages.
@@ -205,17 +170,17 @@ impl<'r> HubPages<'r> {
     /// # Errors
     /// The region has less than the [`footprint`](Self::footprint) left.
     pub fn new(memory: &mut StorageCoordinator<'r>, capacity: u32) -> Result<Self, RegionTooSmall> {
-        Ok(Self { pages: Slots::new(memory, Self::slots(capacity))?, serial: 0 })
+        Ok(Self { pages: memory.pool_of(capacity as usize)? })
     }
 
     /// How many pages fit.
     pub fn capacity(&self) -> u32 {
-        self.pages.capacity()
+        self.pages.capacity() as u32 // made from a u32
     }
 
     /// How many pages there are, in all chains. A record that is covered in its middle counts as two.
     pub fn len(&self) -> u32 {
-        self.pages.len()
+        self.pages.in_use() as u32 // at most the capacity
     }
 
     /// Whether there is none.
@@ -230,7 +195,7 @@ impl<'r> HubPages<'r> {
 
     /// The most pages that there ever were at once.
     pub fn high_water(&self) -> u32 {
-        self.pages.high_water()
+        self.pages.high_water() as u32 // at most the capacity
     }
 
     /// Forgets every chain. O(capacity).
@@ -246,12 +211,9 @@ impl<'r> HubPages<'r> {
     /// # Errors
     /// [`HubError::Full`].
     pub fn begin(&mut self, location: Location) -> Result<HubChain, HubError> {
-        let serial = self.serial.wrapping_add(1);
-        let page = Page { serial, ..Page::new(EdgeKey::MIN, location, FIRST) };
         let full = self.full(1);
-        let link = self.pages.take(page).ok_or(full)?;
-        self.serial = serial;
-        Ok(HubChain::new(link, serial))
+        let first = self.pages.acquire(Page::new(EdgeKey::MIN, location, FIRST));
+        Ok(HubChain::new(first.map_err(|_| full)?.link()))
     }
 
     /// A page record that covers `range` lies at `location`, later in the log than all others of the chain:
@@ -287,7 +249,7 @@ impl<'r> HubPages<'r> {
             }
         }
         if survey.starts_at_low {
-            if let Some(page) = self.pages.get_mut(survey.before) {
+            if let Ok(page) = self.pages.get_mut(survey.before) {
                 let flags = page.flags & !SHARED;
                 let covered = replace(page, Page { location, flags, ..*page });
                 self.bury(first, covered, location, &mut dead);
@@ -308,7 +270,7 @@ impl<'r> HubPages<'r> {
     /// that was covered in its middle shows up more than once. O(1) each.
     pub fn pages(&self, chain: HubChain) -> impl Iterator<Item = (KeyRange, Location)> {
         self.walk(self.first(chain).unwrap_or(Link::NONE)).map(|page| {
-            let high = self.pages.get(page.next).map(Page::low);
+            let high = self.pages.get(page.next).ok().map(Page::low);
             (KeyRange { low: page.low(), high }, page.location)
         })
     }
@@ -316,9 +278,9 @@ impl<'r> HubPages<'r> {
     /// If one page is left, which covers every key, ends the chain and returns where that page lies. O(1).
     pub fn collapse(&mut self, chain: HubChain) -> Option<Location> {
         let first = self.first(chain)?;
-        let page = self.pages.get(first).filter(|page| page.next.is_none())?;
+        let page = self.pages.get(first).ok().filter(|page| page.next.is_none())?;
         let location = page.location;
-        self.pages.give_back(first);
+        self.pages.release(first).ok()?;
         Some(location)
     }
 
@@ -330,8 +292,7 @@ impl<'r> HubPages<'r> {
             let Some(page) = self.remove_after(first) else { break };
             self.bury(first, page, Location::NONE, &mut dead);
         }
-        if let Some(page) = self.pages.get(first).copied() {
-            self.pages.give_back(first);
+        if let Ok(page) = self.pages.release(first) {
             self.bury(Link::NONE, page, Location::NONE, &mut dead);
         }
     }
@@ -342,16 +303,15 @@ impl<'r> HubPages<'r> {
     }
 
     /// The first page of the chain, if the handle names one.
-    fn first(&self, chain: HubChain) -> Option<Link> {
-        let link = chain.link();
-        let page = self.pages.get(link).filter(|page| page.has(FIRST))?;
-        (HubChain::new(link, page.serial) == chain).then_some(link)
+    fn first(&self, chain: HubChain) -> Option<Link<Page>> {
+        let first = chain.first();
+        self.pages.get(first).is_ok_and(|page| page.has(FIRST)).then_some(first)
     }
 
     /// The pages from `at` to the end of its chain.
-    fn walk(&self, mut at: Link) -> impl Iterator<Item = &Page> {
+    fn walk(&self, mut at: Link<Page>) -> impl Iterator<Item = &Page> {
         let pages = core::iter::from_fn(move || {
-            let page = self.pages.get(at)?;
+            let page = self.pages.get(at).ok()?;
             at = page.next;
             Some(page)
         });
@@ -359,11 +319,11 @@ impl<'r> HubPages<'r> {
     }
 
     /// Looks at what a page over `range` meets, and changes nothing. `None` if there is no page at `first`.
-    fn survey(&self, first: Link, range: KeyRange) -> Option<Survey> {
+    fn survey(&self, first: Link<Page>, range: KeyRange) -> Option<Survey> {
         let is_before_end = |low: EdgeKey| range.high.is_none_or(|high| low < high);
         let mut survey = Survey {
             before: first,
-            starts_at_low: self.pages.get(first)?.low() == range.low,
+            starts_at_low: self.pages.get(first).ok()?.low() == range.low,
             last: first,
             inside: 0,
             remainder: None,
@@ -381,14 +341,14 @@ impl<'r> HubPages<'r> {
             survey.last = at;
             at = page.next;
         }
-        let end = self.pages.get(at).map(Page::low);
+        let end = self.pages.get(at).ok().map(Page::low);
         survey.remainder = range.high.filter(|high| end != Some(*high));
         Some(survey)
     }
 
     /// What the last page covers behind the end of the range stays its own.
     fn leave_remainder(&mut self, survey: &Survey, high: EdgeKey) {
-        let Some(page) = self.pages.get_mut(survey.last) else { return };
+        let Ok(page) = self.pages.get_mut(survey.last) else { return };
         if survey.inside > 0 {
             page.set_low(high);
         } else {
@@ -398,25 +358,30 @@ impl<'r> HubPages<'r> {
         }
     }
 
-    fn insert_after(&mut self, before: Link, page: Page) {
-        let Some(next) = self.pages.get(before).map(|page| page.next) else { return };
-        let Some(link) = self.pages.take(Page { next, ..page }) else { return };
-        if let Some(before) = self.pages.get_mut(before) {
-            before.next = link;
+    fn insert_after(&mut self, before: Link<Page>, page: Page) {
+        let Ok(next) = self.pages.get(before).map(|page| page.next) else { return };
+        let Ok(handle) = self.pages.acquire(Page { next, ..page }) else { return };
+        if let Ok(before) = self.pages.get_mut(before) {
+            before.next = handle.link();
         }
     }
 
-    fn remove_after(&mut self, before: Link) -> Option<Page> {
-        let link = self.pages.get(before)?.next;
-        let page = *self.pages.get(link)?;
-        self.pages.get_mut(before)?.next = page.next;
-        self.pages.give_back(link);
+    fn remove_after(&mut self, before: Link<Page>) -> Option<Page> {
+        let link = self.pages.get(before).ok()?.next;
+        let page = self.pages.release(link).ok()?;
+        self.pages.get_mut(before).ok()?.next = page.next;
         Some(page)
     }
 
     /// Reports the record of a page that went, unless something of it counts still: it is `placed` just now,
     /// or another page of the chain lies in it.
-    fn bury(&self, first: Link, page: Page, placed: Location, dead: &mut impl FnMut(Location)) {
+    fn bury(
+        &self,
+        first: Link<Page>,
+        page: Page,
+        placed: Location,
+        dead: &mut impl FnMut(Location),
+    ) {
         let is_elsewhere = || self.walk(first).any(|other| other.location == page.location);
         let is_record = !page.location.is_none() && page.location != placed;
         if is_record && !(page.has(SHARED) && is_elsewhere()) {

@@ -266,13 +266,14 @@ fn made_up_handles_are_refused() {
 fn the_footprint_is_what_the_pool_takes_and_too_many_pages_fit_nowhere() {
     let bytes = HubPages::footprint(Footprint::new(), 100).region_bytes();
     let mut region = vec![MaybeUninit::uninit(); bytes];
-    let refused = HubPages::new(&mut StorageCoordinator::new(&mut region), HubPages::PAGES_MAX + 1);
+    let refused =
+        HubPages::new(&mut StorageCoordinator::new(&mut region), HubPages::CAPACITY_MAX + 1);
     assert_eq!(refused.map(|_| ()).unwrap_err().needed_bytes, usize::MAX);
     let pool = HubPages::new(&mut StorageCoordinator::new(&mut region), 100).unwrap();
     assert_eq!(pool.capacity(), 100);
 }
 
-/// Two chains of three pages each: links 1, 2, 3 and 4, 5, 6; and 7, which is free.
+/// Two chains of three pages each: in slots 1, 2, 3 and 4, 5, 6, counted from 1; and slot 7, which is free.
 fn with_sample(run: impl FnOnce(&mut HubPages<'_>)) {
     with_pool(8, |pool| {
         for location in [10, 20] {
@@ -287,36 +288,41 @@ fn with_sample(run: impl FnOnce(&mut HubPages<'_>)) {
     });
 }
 
-fn page<'a>(pool: &'a mut HubPages<'_>, link: u32) -> &'a mut Page {
-    pool.pages.get_mut(Link::new(link)).unwrap()
+/// Names the page in a slot that is in use, counted from 1, or what was in slot 7.
+fn link(pool: &HubPages<'_>, slot: usize) -> Link<Page> {
+    pool.pages.at(slot - 1).map_or(Link::from_raw(7), |(link, _)| link)
+}
+
+fn page<'a>(pool: &'a mut HubPages<'_>, slot: usize) -> &'a mut Page {
+    let link = link(pool, slot);
+    pool.pages.get_mut(link).unwrap()
 }
 
 #[test]
 fn the_check_finds_planted_faults() {
     type Plant = fn(&mut HubPages<'_>);
     let plants: &[(&str, Plant, HubFault)] = &[
-        ("a free slot that seems in use", |pool| page(pool, 7).flags = IN_USE, HubFault::Slots),
-        ("a page that seems free", |pool| page(pool, 2).flags = 0, HubFault::Slots),
+        ("slots that do not add up", |pool| pool.pages.plant_fault(), HubFault::Slots),
         ("a chain with a gap at the start", |pool| page(pool, 1).set_low(key(1)), HubFault::Order),
         ("keys that do not ascend", |pool| page(pool, 3).set_low(key(8)), HubFault::Order),
         (
             "a chain that runs in a circle",
-            |pool| page(pool, 2).next = Link::new(1),
+            |pool| page(pool, 2).next = link(pool, 1),
             HubFault::Order,
         ),
         (
             "a chain that runs into a free slot",
-            |pool| page(pool, 2).next = Link::new(7),
+            |pool| page(pool, 2).next = link(pool, 7),
             HubFault::Order,
         ),
         ("a lost page", |pool| page(pool, 3).next = Link::NONE, HubFault::Reach),
-        ("chains that meet", |pool| page(pool, 3).next = Link::new(5), HubFault::Reach),
+        ("chains that meet", |pool| page(pool, 3).next = link(pool, 5), HubFault::Reach),
         ("a lost chain", |pool| page(pool, 4).flags &= !FIRST, HubFault::Reach),
         (
             "a lost page on a ring",
             |pool| {
                 page(pool, 3).next = Link::NONE;
-                page(pool, 2).next = Link::new(2);
+                page(pool, 2).next = link(pool, 2);
             },
             HubFault::Reach,
         ),

@@ -2,7 +2,7 @@
 
 use super::PendingEdges;
 use super::entry::Entry;
-use crate::edges::slots::Link;
+use crate::memory::Link;
 use crate::types::{Direction, EdgeKind};
 
 /// Which invariant of the pending edges does not hold. This is a fault of the store itself, or of its memory.
@@ -27,7 +27,8 @@ impl PendingEdges<'_> {
     /// # Errors
     /// The first invariant that does not hold.
     pub fn check(&self) -> Result<(), PendingFault> {
-        if !self.entries.are_sound(Entry::is_free) {
+        let is_pending = |(_, entry): (_, &Entry)| !entry.is_folded();
+        if !self.entries.is_sound() || !self.entries.iter().all(is_pending) {
             return Err(PendingFault::Slots);
         }
         let mut reached = 0;
@@ -50,15 +51,15 @@ impl PendingEdges<'_> {
     }
 
     /// The length of one chain by edge, if it ends, and its entries belong there.
-    fn check_edge_chain(&self, bucket: usize, head: Link) -> Result<u32, PendingFault> {
+    fn check_edge_chain(&self, bucket: usize, head: Link<Entry>) -> Result<u32, PendingFault> {
         let mut at = head;
         for length in 0..=self.len() {
-            let Some(entry) = self.entries.get(at) else {
+            let Ok(entry) = self.entries.get(at) else {
                 return if at.is_none() { Ok(length) } else { Err(PendingFault::EdgeChains) };
             };
             let &Entry { source, kind, target, next, .. } = entry;
             let kind = EdgeKind(kind);
-            if entry.is_free() || self.edge_bucket(source, kind, target) != bucket {
+            if self.edge_bucket(source, kind, target) != bucket {
                 return Err(PendingFault::EdgeChains);
             }
             if self.find(source, kind, target) != at {
@@ -74,18 +75,18 @@ impl PendingEdges<'_> {
     fn check_node_chain(
         &self,
         bucket: usize,
-        head: Link,
+        head: Link<Entry>,
         direction: Direction,
     ) -> Result<u32, PendingFault> {
         let fault = PendingFault::NodeChains(direction);
         let mut at = head;
         let mut previous = Link::NONE;
         for length in 0..=self.len() {
-            let Some(entry) = self.entries.get(at) else {
+            let Ok(entry) = self.entries.get(at) else {
                 return if at.is_none() { Ok(length) } else { Err(fault) };
             };
             let is_home = self.node_bucket(entry.node(direction)) == bucket;
-            if entry.is_free() || !is_home || entry.links(direction).previous != previous {
+            if !is_home || entry.links(direction).previous != previous {
                 return Err(fault);
             }
             previous = at;

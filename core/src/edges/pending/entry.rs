@@ -1,7 +1,7 @@
 //! A change of an edge: as the caller gives it, as each of its ends sees it, and as it lies in the region.
 
 use crate::edges::KeyChange;
-use crate::edges::slots::{Link, Slot};
+use crate::memory::Link;
 use crate::types::{Direction, EdgeKey, EdgeKind, Location, NodeNumber};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -44,8 +44,12 @@ impl From<Half> for KeyChange {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Links {
-    pub(super) next: Link,
-    pub(super) previous: Link,
+    pub(super) next: Link<Entry>,
+    pub(super) previous: Link<Entry>,
+}
+
+impl Links {
+    const NONE: Self = Self { next: Link::NONE, previous: Link::NONE };
 }
 
 /// Flag of an entry: the edge is there from now on. The halves' flags are in [`alive`].
@@ -59,7 +63,7 @@ pub(super) const fn alive(direction: Direction) -> u8 {
     }
 }
 
-pub(super) const BOTH_ALIVE: u8 = alive(Direction::Out) | alive(Direction::In);
+const BOTH_ALIVE: u8 = alive(Direction::Out) | alive(Direction::In);
 
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -70,41 +74,20 @@ pub(super) struct Entry {
     pub(super) kind: u16,
     pub(super) flags: u8,
     pub(super) units: u8,
-    /// In the chain of the edge's bucket, or in the free list.
-    pub(super) next: Link,
+    /// In the chain of the edge's bucket.
+    pub(super) next: Link<Entry>,
     pub(super) outgoing: Links,
     pub(super) incoming: Links,
 }
 
 const _: () = assert!(size_of::<Entry>() == 36);
 
-impl Slot for Entry {
-    const FREE: Self = Self {
-        source: NodeNumber::new(0),
-        target: NodeNumber::new(0),
-        location: Location::NONE,
-        kind: 0,
-        flags: 0,
-        units: 0,
-        next: Link::NONE,
-        outgoing: Links { next: Link::NONE, previous: Link::NONE },
-        incoming: Links { next: Link::NONE, previous: Link::NONE },
-    };
-
-    fn next(&self) -> Link {
-        self.next
-    }
-
-    fn next_mut(&mut self) -> &mut Link {
-        &mut self.next
-    }
-}
-
 impl Entry {
     pub(super) fn new(change: PendingEdge) -> Self {
         let PendingEdge { source, kind, target, add, location, units } = change;
         let flags = BOTH_ALIVE | if add { ADD } else { 0 };
-        Self { source, target, location, kind: kind.0, flags, units, ..Self::FREE }
+        let (next, outgoing, incoming) = (Link::NONE, Links::NONE, Links::NONE);
+        Self { source, target, location, kind: kind.0, flags, units, next, outgoing, incoming }
     }
 
     /// Puts another change of the same edge in the place of this one; the chains stay.
@@ -145,7 +128,8 @@ impl Entry {
         self.flags & alive(direction) != 0
     }
 
-    pub(super) fn is_free(&self) -> bool {
+    /// Whether both halves are folded, so that the entry is to be freed.
+    pub(super) fn is_folded(&self) -> bool {
         self.flags & BOTH_ALIVE == 0
     }
 
@@ -168,23 +152,23 @@ impl Entry {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub(super) struct Heads {
-    pub(super) edge: Link,
-    pub(super) outgoing: Link,
-    pub(super) incoming: Link,
+    pub(super) edge: Link<Entry>,
+    pub(super) outgoing: Link<Entry>,
+    pub(super) incoming: Link<Entry>,
 }
 
 impl Heads {
     pub(super) const EMPTY: Self =
         Self { edge: Link::NONE, outgoing: Link::NONE, incoming: Link::NONE };
 
-    pub(super) fn of(&self, direction: Direction) -> Link {
+    pub(super) fn of(&self, direction: Direction) -> Link<Entry> {
         match direction {
             Direction::Out => self.outgoing,
             Direction::In => self.incoming,
         }
     }
 
-    pub(super) fn of_mut(&mut self, direction: Direction) -> &mut Link {
+    pub(super) fn of_mut(&mut self, direction: Direction) -> &mut Link<Entry> {
         match direction {
             Direction::Out => &mut self.outgoing,
             Direction::In => &mut self.incoming,

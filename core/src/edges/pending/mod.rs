@@ -23,8 +23,8 @@ mod entry;
 #[cfg(test)]
 mod tests;
 
-use super::slots::{Link, Slots, scramble};
-use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use super::scramble::scramble;
+use crate::memory::{Footprint, Link, Pool, RegionTooSmall, StorageCoordinator};
 use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, NodeNumber};
 use core::fmt;
 use core::mem::replace;
@@ -35,7 +35,7 @@ pub use entry::{Half, PendingEdge};
 
 /// A place among the pending changes of a node.
 #[derive(Clone, Copy, Debug)]
-pub struct HalfCursor(Link);
+pub struct HalfCursor(Link<Entry>);
 
 /// No place is left in the pool of pending edges: something must be folded first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,7 +61,7 @@ const fn bucket_count(capacity: u32) -> u32 {
 }
 
 /// Entries that [`PendingEdges::fullest`] looks at.
-const LOOK_AT: u32 = 32;
+const LOOK_AT: u32 = 8;
 
 /// Links of a chain that [`PendingEdges::fullest`] follows.
 const COUNT_TO: usize = 64;
@@ -73,17 +73,20 @@ const COUNT_TO: usize = 64;
 #[derive(Debug)]
 pub struct PendingEdges<'r> {
     heads: &'r mut [Heads],
-    entries: Slots<'r, Entry>,
+    entries: Pool<'r, Entry>,
     seed: u64,
     /// The slot that [`fullest`](Self::fullest) looks at next.
     hand: u32,
 }
 
 impl<'r> PendingEdges<'r> {
-    /// Adds what a pool of this capacity takes: about 42 bytes a change.
+    /// The most changes that a pool can have.
+    pub const CAPACITY_MAX: u32 = Pool::<Entry>::SLOTS_MAX as u32;
+
+    /// Adds what a pool of this capacity takes: 46 bytes a change.
     pub const fn footprint(before: Footprint, capacity: u32) -> Footprint {
         let heads = before.slice::<Heads>(bucket_count(capacity) as usize);
-        heads.slice::<Entry>(capacity as usize)
+        heads.pool::<Entry>(capacity as usize)
     }
 
     /// An empty pool with places for `capacity` changes. Any `seed` is good, as long as nobody knows it.
@@ -96,18 +99,18 @@ impl<'r> PendingEdges<'r> {
         seed: u64,
     ) -> Result<Self, RegionTooSmall> {
         let heads = memory.slice_of(bucket_count(capacity) as usize)?;
-        let entries = Slots::new(memory, capacity as usize)?;
+        let entries = memory.pool_of(capacity as usize)?;
         Ok(Self { heads, entries, seed: scramble(seed), hand: 0 })
     }
 
     /// How many changes fit.
     pub fn capacity(&self) -> u32 {
-        self.entries.capacity()
+        self.entries.capacity() as u32 // made from a u32
     }
 
     /// How many changes are pending.
     pub fn len(&self) -> u32 {
-        self.entries.len()
+        self.entries.in_use() as u32 // at most the capacity
     }
 
     /// Whether none is.
@@ -122,7 +125,7 @@ impl<'r> PendingEdges<'r> {
 
     /// The most changes that were ever pending at once.
     pub fn high_water(&self) -> u32 {
-        self.entries.high_water()
+        self.entries.high_water() as u32 // at most the capacity
     }
 
     /// Forgets every change. O(capacity).
@@ -139,14 +142,14 @@ impl<'r> PendingEdges<'r> {
     /// No place is left, and no change of this edge is pending. Nothing has changed.
     pub fn insert(&mut self, change: PendingEdge) -> Result<Option<PendingEdge>, PendingFull> {
         let link = self.find(change.source, change.kind, change.target);
-        if let Some(entry) = self.entries.get_mut(link) {
+        if let Ok(entry) = self.entries.get_mut(link) {
             let replaced = entry.change();
             entry.renew(change);
             return Ok(Some(replaced));
         }
         let capacity = self.capacity();
         let full = PendingFull { needed: capacity.saturating_add(1), capacity };
-        let link = self.entries.take(Entry::new(change)).ok_or(full)?;
+        let link = self.entries.acquire(Entry::new(change)).map_err(|_| full)?.link();
         self.link_edge(link);
         Direction::BOTH.into_iter().for_each(|direction| self.link_half(direction, link));
         Ok(None)
@@ -159,7 +162,7 @@ impl<'r> PendingEdges<'r> {
         kind: EdgeKind,
         target: NodeNumber,
     ) -> Option<PendingEdge> {
-        self.entries.get(self.find(source, kind, target)).map(Entry::change)
+        self.entries.get(self.find(source, kind, target)).ok().map(Entry::change)
     }
 
     /// What is pending of this edge for the list of its source (out) or of its target (in). O(1) expected.
@@ -170,7 +173,7 @@ impl<'r> PendingEdges<'r> {
         target: NodeNumber,
         direction: Direction,
     ) -> Option<Half> {
-        let entry = self.entries.get(self.find(source, kind, target));
+        let entry = self.entries.get(self.find(source, kind, target)).ok();
         entry.filter(|entry| entry.is_alive(direction)).map(|entry| entry.half(direction))
     }
 
@@ -193,10 +196,10 @@ impl<'r> PendingEdges<'r> {
     ) -> Option<(HalfCursor, Half)> {
         let mut at = match after {
             None => self.head(node, direction),
-            Some(HalfCursor(link)) => self.entries.get(link)?.links(direction).next,
+            Some(HalfCursor(link)) => self.entries.get(link).ok()?.links(direction).next,
         };
         for _ in 0..self.capacity() {
-            let entry = self.entries.get(at)?;
+            let entry = self.entries.get(at).ok()?;
             if entry.node(direction) == node && entry.is_alive(direction) {
                 return Some((HalfCursor(at), entry.half(direction)));
             }
@@ -232,7 +235,7 @@ impl<'r> PendingEdges<'r> {
 
     /// Every pending change, in no order. O(capacity).
     pub fn changes(&self) -> impl Iterator<Item = PendingEdge> {
-        self.entries.used().iter().filter(|entry| !entry.is_free()).map(Entry::change)
+        self.entries.iter().map(|(_, entry)| entry.change())
     }
 
     /// The list of this node and direction was folded for the keys in `range`: kills their halves, and hands
@@ -247,11 +250,11 @@ impl<'r> PendingEdges<'r> {
         let mut at = self.head(node, direction);
         for _ in 0..self.capacity() {
             let link = at;
-            let Some(entry) = self.entries.get_mut(link) else { break };
+            let Ok(entry) = self.entries.get_mut(link) else { break };
             at = entry.links(direction).next;
             if entry.node(direction) == node && range.contains(entry.half(direction).key) {
                 entry.flags &= !alive(direction);
-                if entry.is_free() {
+                if entry.is_folded() {
                     freed(entry.change());
                     self.remove(link);
                 }
@@ -266,7 +269,7 @@ impl<'r> PendingEdges<'r> {
             let mut at = self.head(node, direction);
             for _ in 0..self.capacity() {
                 let link = at;
-                let Some(entry) = self.entries.get(link) else { break };
+                let Ok(entry) = self.entries.get(link) else { break };
                 at = entry.links(direction).next;
                 if entry.node(direction) == node {
                     freed(entry.change());
@@ -276,7 +279,7 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    /// Which list to fold to make room: the one with the most pending halves among those of the next 32
+    /// Which list to fold to make room: the one with the most pending halves among those of the next 8
     /// changes. `None` if nothing is pending.
     ///
     /// Each call goes on where the last one ended, so every change has its turn. A list of 64 is long enough
@@ -284,16 +287,15 @@ impl<'r> PendingEdges<'r> {
     pub fn fullest(&mut self) -> Option<(NodeNumber, Direction)> {
         let mut longest = None;
         let mut seen = 0;
-        for _ in 0..self.entries.used().len() {
+        let slots = self.entries.high_water();
+        for _ in 0..slots {
             if seen == LOOK_AT {
                 break;
             }
-            if self.hand as usize >= self.entries.used().len() {
-                self.hand = 0;
-            }
-            let Some(entry) = self.entries.used().get(self.hand as usize) else { break };
-            self.hand += 1;
-            seen += u32::from(!entry.is_free());
+            let place = self.hand as usize;
+            self.hand = if place + 1 < slots { self.hand + 1 } else { 0 };
+            let Some((_, entry)) = self.entries.at(place) else { continue };
+            seen += 1;
             for direction in Direction::BOTH.into_iter().filter(|way| entry.is_alive(*way)) {
                 let list = (entry.node(direction), direction);
                 let count = self.count_up_to_limit(list.0, direction);
@@ -329,19 +331,19 @@ impl<'r> PendingEdges<'r> {
     }
 
     /// The entry of this edge, or no link.
-    fn find(&self, source: NodeNumber, kind: EdgeKind, target: NodeNumber) -> Link {
+    fn find(&self, source: NodeNumber, kind: EdgeKind, target: NodeNumber) -> Link<Entry> {
         let bucket = self.edge_bucket(source, kind, target);
         let mut at = self.heads.get(bucket).map_or(Link::NONE, |heads| heads.edge);
         for _ in 0..self.len() {
             match self.entries.get(at) {
-                Some(entry) if !entry.is_edge(source, kind, target) => at = entry.next,
+                Ok(entry) if !entry.is_edge(source, kind, target) => at = entry.next,
                 _ => break,
             }
         }
         at
     }
 
-    fn head(&self, node: NodeNumber, direction: Direction) -> Link {
+    fn head(&self, node: NodeNumber, direction: Direction) -> Link<Entry> {
         self.heads.get(self.node_bucket(node)).map_or(Link::NONE, |heads| heads.of(direction))
     }
 
@@ -349,7 +351,7 @@ impl<'r> PendingEdges<'r> {
     fn chain(&self, node: NodeNumber, direction: Direction) -> impl Iterator<Item = &Entry> {
         let mut at = self.head(node, direction);
         let entries = core::iter::from_fn(move || {
-            let entry = self.entries.get(at)?;
+            let entry = self.entries.get(at).ok()?;
             at = entry.links(direction).next;
             Some(entry)
         });
@@ -361,24 +363,24 @@ impl<'r> PendingEdges<'r> {
     }
 
     /// Takes the entry out of its three chains, and frees its slot.
-    fn remove(&mut self, link: Link) {
+    fn remove(&mut self, link: Link<Entry>) {
         self.unlink_edge(link);
         Direction::BOTH.into_iter().for_each(|direction| self.unlink_half(direction, link));
-        self.entries.give_back(link);
+        let _ = self.entries.release(link); // it was in its chains until now
     }
 
-    fn link_edge(&mut self, link: Link) {
-        let Some(&Entry { source, kind, target, .. }) = self.entries.get(link) else { return };
+    fn link_edge(&mut self, link: Link<Entry>) {
+        let Ok(&Entry { source, kind, target, .. }) = self.entries.get(link) else { return };
         let bucket = self.edge_bucket(source, EdgeKind(kind), target);
         let Some(heads) = self.heads.get_mut(bucket) else { return };
         let next = replace(&mut heads.edge, link);
-        if let Some(entry) = self.entries.get_mut(link) {
+        if let Ok(entry) = self.entries.get_mut(link) {
             entry.next = next;
         }
     }
 
-    fn unlink_edge(&mut self, link: Link) {
-        let Some(&Entry { source, kind, target, next, .. }) = self.entries.get(link) else {
+    fn unlink_edge(&mut self, link: Link<Entry>) {
+        let Ok(&Entry { source, kind, target, next, .. }) = self.entries.get(link) else {
             return;
         };
         let bucket = self.edge_bucket(source, EdgeKind(kind), target);
@@ -388,8 +390,8 @@ impl<'r> PendingEdges<'r> {
             return;
         }
         let mut at = heads.edge;
-        for _ in 0..self.entries.len() {
-            let Some(before) = self.entries.get_mut(at) else { break };
+        for _ in 0..self.len() {
+            let Ok(before) = self.entries.get_mut(at) else { break };
             if before.next == link {
                 before.next = next;
                 break;
@@ -398,29 +400,30 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    fn link_half(&mut self, direction: Direction, link: Link) {
-        let Some(node) = self.entries.get(link).map(|entry| entry.node(direction)) else { return };
+    fn link_half(&mut self, direction: Direction, link: Link<Entry>) {
+        let Ok(entry) = self.entries.get(link) else { return };
+        let node = entry.node(direction);
         let bucket = self.node_bucket(node);
         let Some(heads) = self.heads.get_mut(bucket) else { return };
         let next = replace(heads.of_mut(direction), link);
-        if let Some(entry) = self.entries.get_mut(link) {
+        if let Ok(entry) = self.entries.get_mut(link) {
             *entry.links_mut(direction) = Links { next, previous: Link::NONE };
         }
-        if let Some(after) = self.entries.get_mut(next) {
+        if let Ok(after) = self.entries.get_mut(next) {
             after.links_mut(direction).previous = link;
         }
     }
 
-    fn unlink_half(&mut self, direction: Direction, link: Link) {
-        let Some(entry) = self.entries.get(link) else { return };
+    fn unlink_half(&mut self, direction: Direction, link: Link<Entry>) {
+        let Ok(entry) = self.entries.get(link) else { return };
         let Links { next, previous } = *entry.links(direction);
         let bucket = self.node_bucket(entry.node(direction));
-        if let Some(before) = self.entries.get_mut(previous) {
+        if let Ok(before) = self.entries.get_mut(previous) {
             before.links_mut(direction).next = next;
         } else if let Some(heads) = self.heads.get_mut(bucket) {
             *heads.of_mut(direction) = next;
         }
-        if let Some(after) = self.entries.get_mut(next) {
+        if let Ok(after) = self.entries.get_mut(next) {
             after.links_mut(direction).previous = previous;
         }
     }

@@ -1,5 +1,6 @@
 //! Pools against a vector of what is in them.
 
+use super::handle::INDEX_BITS;
 use super::*;
 use crate::memory::StorageCoordinator;
 use core::mem::{self, MaybeUninit};
@@ -51,6 +52,7 @@ struct Model {
 
 impl Model {
     fn check(&self, pool: &Pool<'_, u64>) {
+        assert!(pool.is_sound());
         assert_eq!(pool.in_use(), self.live.len());
         assert_eq!(pool.high_water(), self.high_water);
         for (handle, value) in &self.live {
@@ -160,7 +162,7 @@ fn a_full_pool_refuses_and_every_slot_is_usable_again() {
 fn a_slot_survives_the_end_of_its_generations() {
     let mut region = region();
     let mut pool = Arena::new(&mut region[..]).pool_of::<u32>(1).unwrap();
-    pool.links[0].generation = u32::MAX - 1;
+    pool.generations[0] = u32::MAX - 1;
     let last = pool.acquire(1).unwrap();
     assert_eq!(pool.release(last), Ok(1));
     let first = pool.acquire(2).unwrap();
@@ -209,13 +211,70 @@ fn handles_live_in_the_region_like_everything_else() {
 }
 
 #[test]
+fn a_link_names_what_its_handle_does_and_no_object_after_it() {
+    let mut region = region();
+    let mut pool = Arena::new(&mut region[..]).pool_of::<u64>(2).unwrap();
+    let links: Vec<_> = (0..256)
+        .map(|round| {
+            let handle = pool.acquire(round).unwrap();
+            assert_eq!(pool.get(handle.link()), Ok(&round));
+            assert_eq!(pool.at(0), Some((handle.link(), &round)));
+            assert_eq!(pool.release(handle.link()), Ok(round));
+            assert_eq!(pool.release(handle.link()), Err(PoolError::Stale));
+            handle.link()
+        })
+        .collect();
+    assert!(links.iter().all(|link| pool.get(*link) == Err(PoolError::Stale)));
+    let [again, other] = [1, 2].map(|value| pool.acquire(value).unwrap().link());
+    assert_eq!(links.iter().filter(|link| pool.get(**link).is_ok()).count(), 1, "the 256th before");
+    assert_eq!(pool.iter().collect::<Vec<_>>(), [(again, &1), (other, &2)]);
+    for raw in [0, 3, u32::MAX, again.to_raw() | 1 << 31] {
+        assert!(pool.get(Link::from_raw(raw)).is_err(), "{raw:#x}");
+    }
+    assert!(Link::<u64>::NONE.is_none() && !again.is_none());
+    assert_eq!(Link::from_raw(again.to_raw()), again);
+    assert_eq!(size_of::<Link<[u64; 9]>>(), 4);
+}
+
+#[test]
+fn a_pool_knows_when_its_slots_do_not_add_up() {
+    let mut region = region();
+    let mut pool = Arena::new(&mut region[..]).pool_of::<u64>(4).unwrap();
+    let handles = [1, 2, 3].map(|value| pool.acquire(value).unwrap());
+    pool.release(handles[1]).unwrap();
+    assert!(pool.is_sound());
+    type Plant = fn(&mut Pool<'_, u64>);
+    let plants: [(&str, Plant, Plant); 5] = [
+        ("a count too high", |pool| pool.in_use += 1, |pool| pool.in_use -= 1),
+        ("a free slot in use", |pool| pool.generations[1] += 1, |pool| pool.generations[1] -= 1),
+        (
+            "a slot in use that is free",
+            |pool| pool.generations[0] += 1,
+            |pool| pool.generations[0] -= 1,
+        ),
+        ("a slot never used", |pool| pool.generations[3] = 2, |pool| pool.generations[3] = 0),
+        (
+            "a circle",
+            |pool| set_free(&mut pool.values[1], 1),
+            |pool| set_free(&mut pool.values[1], NONE),
+        ),
+    ];
+    for (what, plant, mend) in plants {
+        plant(&mut pool);
+        assert!(!pool.is_sound(), "{what}");
+        mend(&mut pool);
+        assert!(pool.is_sound());
+    }
+}
+
+#[test]
 #[cfg(debug_assertions)]
 fn what_a_pool_takes_back_is_poisoned() {
     let mut region = region();
-    let mut pool = Arena::new(&mut region[..]).pool_of::<u32>(3).unwrap();
-    let [first, _, _] = [1, 2, 3].map(|value| pool.acquire(value).unwrap());
+    let mut pool = Arena::new(&mut region[..]).pool_of::<[u32; 2]>(3).unwrap();
+    let [first, _, _] = [1, 2, 3].map(|value| pool.acquire([value; 2]).unwrap());
     pool.release(first).unwrap();
-    assert_eq!(pool.values, [0xDDDD_DDDD, 2, 3]);
+    assert_eq!(pool.values, [[NONE, 0xDDDD_DDDD], [2; 2], [3; 2]]);
     pool.clear();
-    assert_eq!(pool.values, [0xDDDD_DDDD; 3]);
+    assert_eq!(pool.values, [1, 2, NONE].map(|next| [next, 0xDDDD_DDDD]));
 }

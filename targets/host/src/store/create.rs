@@ -1,8 +1,8 @@
 //! Making a store, so that whoever looks finds a whole one or none.
 //!
-//! The file is filled and formatted under another name, the store's with `.new` behind it, and takes its own
-//! name when it is durable. A creation that was cut short leaves only the former; the next one removes it. The
-//! lock on that file lets one creator at a time through.
+//! The file is filled and formatted under another name, the store's with `.new` behind it, and
+//! takes its own name when it is durable. A creation that was cut short leaves only the former; the
+//! next one removes it. The lock on that file lets one creator at a time through.
 
 use super::{Shape, explain, new_store_id};
 use crate::error::{Failure, Outcome};

@@ -126,6 +126,11 @@ fn describe(finding: &Finding) -> String {
             let of = id.map(|id| format!(" of {id}")).unwrap_or_default();
             format!("{what}{of} in segment {segment} at {offset}")
         }
+        Finding::OneBit { segment, offset, .. } => {
+            format!(
+                "one flipped bit in the record in segment {segment} at {offset}: it is mended when it moves"
+            )
+        }
         Finding::Node { number } => {
             format!("the record of node {number} is not where it should be")
         }

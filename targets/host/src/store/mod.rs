@@ -10,6 +10,7 @@
 mod create;
 mod explain;
 mod health;
+mod region;
 mod shape;
 
 pub(crate) use create::create;
@@ -26,21 +27,24 @@ use kausaldb::{
     Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
 use kausaldb_file::{Access, FileError, MappedFile, OpenedFile};
+use region::Region;
 use self_cell::{MutBorrow, self_cell};
 use std::cell::{Cell, OnceCell};
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
+
+/// An import makes the file larger when more than this part of it lives: at half, moving what lives
+/// costs a third of what is written; at four fifths, three times as much.
+const LIVE_PART_MAX: u64 = 2;
 
 /// How often limits may be raised before one call gives up: each time at least doubles one of them.
 const RAISES_MAX: u32 = 64;
 
-type Region = MutBorrow<Box<[MaybeUninit<u8>]>>;
 /// Empty only while, or after a failure between, closing and opening again.
 struct Engine<'r>(Option<StorageEngine<'r, MappedFile>>);
 
 self_cell!(
     struct Opened {
-        owner: Region,
+        owner: MutBorrow<Region>,
         #[not_covariant]
         dependent: Engine,
     }
@@ -52,6 +56,7 @@ pub(crate) struct Store {
     shape: Shape,
     capacity: Capacity,
     access: Access,
+    grows_ahead: bool,
     opened: Opened,
     damage: Damage,
 }
@@ -107,10 +112,12 @@ impl Store {
         for _ in 0..RAISES_MAX {
             let (storage, shape, nodes) = open_file(path, access)?;
             let capacity = raised.unwrap_or_else(|| capacity_for(&shape, nodes));
-            match open_engine(storage, &capacity) {
+            let region = Region::new(capacity.region_bytes()).map_err(|_| no_memory(path))?;
+            match open_engine(storage, region, &capacity) {
                 Ok(opened) => {
                     let (path, damage) = (path.to_owned(), Damage::default());
-                    return Ok(Self { path, shape, capacity, access, opened, damage });
+                    let grows_ahead = true;
+                    return Ok(Self { path, shape, capacity, access, grows_ahead, opened, damage });
                 }
                 Err(OpenError::TooMany { what, needed, .. }) => {
                     raised = Some(raise(&capacity, what, needed).ok_or_else(|| no_memory(path))?);
@@ -125,20 +132,23 @@ impl Store {
         self.opened.with_dependent(|_, engine| engine.0.as_ref()).ok_or_else(closed)
     }
 
-    /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity.
+    /// Closes the engine, grows the file if it is to be larger, and opens the engine with this capacity;
+    /// as it was, if the file cannot grow.
     fn reopen(&mut self, file_bytes: Option<u64>, capacity: Capacity) -> Outcome {
         let mut storage = self.take_storage()?;
-        if let Some(bytes) = file_bytes {
-            // On failure the file keeps its size, and the store stays closed: the command ends.
-            storage.grow(bytes).map_err(|error| explain::file(&self.path, &error))?;
-            self.shape.geometry.capacity_bytes = bytes;
+        let grown = file_bytes.map_or(Ok(()), |bytes| storage.grow(bytes));
+        if grown.is_ok() {
+            self.shape.geometry.capacity_bytes =
+                file_bytes.unwrap_or(self.shape.geometry.capacity_bytes);
+            self.capacity = capacity;
         }
         // The old region goes before the new one comes.
         self.opened = nothing_open();
-        self.opened =
-            open_engine(storage, &capacity).map_err(|error| explain::open(&self.path, &error))?;
-        self.capacity = capacity;
-        Ok(())
+        let bytes = self.capacity.region_bytes();
+        let region = Region::new(bytes).map_err(|_| no_memory(&self.path))?;
+        self.opened = open_engine(storage, region, &self.capacity)
+            .map_err(|error| explain::open(&self.path, &error))?;
+        grown.map_err(|error| explain::file(&self.path, &error))
     }
 
     fn take_storage(&mut self) -> Outcome<MappedFile> {
@@ -148,6 +158,11 @@ impl Store {
             let (storage, closing) = engine.close();
             closing.map(|()| storage).map_err(|error| explain::write(path, &error))
         })
+    }
+
+    /// Size of the region that the engine's memory comes from, as its capacity says, in bytes.
+    pub(crate) fn region_bytes(&self) -> usize {
+        self.capacity.region_bytes()
     }
 
     /// Makes everything durable and closes the store.
@@ -177,6 +192,19 @@ impl Store {
         self.reopen(Some(bytes), capacity)
     }
 
+    /// Makes the file larger before it is so full that moving what lives would take most of the time.
+    fn grow_ahead(&mut self) -> Outcome {
+        let stats = self.engine()?.stats();
+        if !self.grows_ahead || stats.live_bytes <= stats.capacity_bytes / LIVE_PART_MAX {
+            return Ok(());
+        }
+        let grown = self.shape.grown(None, self.path.display());
+        let grown = grown.and_then(|bytes| self.grow_file(bytes));
+        // There is room left without it, as long as the store is open again.
+        self.grows_ahead = grown.is_ok();
+        if self.engine().is_ok() { Ok(()) } else { grown }
+    }
+
     /// Moves live records until no dead space is left to win.
     ///
     /// # Errors
@@ -200,13 +228,13 @@ fn closed() -> Failure {
 fn no_memory(path: &Path) -> Failure {
     let name = path.display();
     Failure::full(format_args!(
-        "{name}: opening it takes more memory than this program can address"
+        "{name}: opening it takes more memory than there is for this program"
     ))
 }
 
 /// What stands where no engine does.
 fn nothing_open() -> Opened {
-    Opened::new(MutBorrow::new(Box::default()), |_| Engine(None))
+    Opened::new(MutBorrow::new(Region::default()), |_| Engine(None))
 }
 
 /// Opens and maps the file, by what the store in it says of itself.
@@ -254,13 +282,16 @@ fn raise(capacity: &Capacity, what: Limit, needed: u64) -> Option<Capacity> {
     Some(raised)
 }
 
-fn open_engine(storage: MappedFile, capacity: &Capacity) -> Result<Opened, OpenError<FileError>> {
+fn open_engine(
+    storage: MappedFile,
+    region: Region,
+    capacity: &Capacity,
+) -> Result<Opened, OpenError<FileError>> {
     let read_only = storage.access() == Access::ReadOnly;
     let config =
         Config { durability: Durability::OnSync, seed: [random(), random()], ..Config::default() };
-    let region = MutBorrow::new(Box::new_uninit_slice(capacity.region_bytes()));
-    Opened::try_new(region, |region| {
-        let region = region.borrow_mut();
+    Opened::try_new(MutBorrow::new(region), |region| {
+        let region = region.borrow_mut().bytes();
         let engine = if read_only {
             StorageEngine::open_read_only(storage, region, *capacity, config)
         } else {
@@ -322,12 +353,9 @@ impl Graph for Store {
         let mut scan = self.engine()?.reader().scan(order);
         loop {
             match self.undamaged(scan.next_block())? {
-                Some(Some(block)) => {
-                    if visit(block)?.is_break() {
-                        break;
-                    }
-                }
-                Some(None) => break,
+                Some(Some(block)) if visit(block)?.is_continue() => {}
+                Some(_) => break,
+                // That one cannot be read; the next may.
                 None => {}
             }
         }
@@ -353,7 +381,10 @@ impl GraphMut for Store {
     fn write(&mut self, batch: &[Operation]) -> Outcome<Sequence> {
         for _ in 0..RAISES_MAX {
             let error = match self.try_write(batch)? {
-                Ok(sequence) => return Ok(sequence),
+                Ok(sequence) => {
+                    self.grow_ahead()?;
+                    return Ok(sequence);
+                }
                 Err(error) => error,
             };
             let (what, needed) = match &error {

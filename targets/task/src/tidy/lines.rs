@@ -18,6 +18,10 @@ pub(super) fn check(source: &Source) -> Vec<Fault> {
         if !source.text.starts_with("//!") {
             faults.push(source.fault(1, "a file opens with its story: a //! comment"));
         }
+        if is_test_crate(&source.path) && !source.text.lines().any(is_for_tests_only) {
+            let what = "a test says #![cfg(test)], so that clippy lets its helpers stop it";
+            faults.push(source.fault(1, what));
+        }
         let count = source.text.lines().count();
         if count > LINES_MAX {
             faults.push(source.fault(LINES_MAX + 1, format!("{count} lines; at most {LINES_MAX}")));
@@ -42,6 +46,16 @@ pub(super) fn check(source: &Source) -> Vec<Fault> {
         faults.push(source.fault(source.text.lines().count(), "the last line has no end"));
     }
     faults
+}
+
+/// Whether the file is one that cargo makes a test of: it lies right in a folder `tests` of a package.
+fn is_test_crate(path: &str) -> bool {
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    folder.ends_with("/tests") && !folder.contains("/src/")
+}
+
+fn is_for_tests_only(line: &str) -> bool {
+    line == "#![cfg(test)]" || line.starts_with("#![cfg(all(test, ")
 }
 
 /// Whether `text` names the absolute `path`, not a longer one that merely contains it.

@@ -117,30 +117,53 @@ fn a_file_without_its_story_is_caught() {
 }
 
 #[test]
+fn a_test_that_does_not_say_so_is_caught() {
+    let at = |path: &str, text: &str| check(&[Source::new(path, text)]).len();
+    assert_eq!(at("adapters/sim/tests/x.rs", STORY), 1);
+    assert_eq!(at("core/tests/x.rs", &format!("{STORY}#![cfg(test)]\n")), 0);
+    assert_eq!(at("core/tests/x.rs", &format!("{STORY}#![cfg(all(test, not(miri)))]\n")), 0);
+    assert_eq!(at("core/tests/common/x.rs", STORY), 0);
+    assert_eq!(at("adapters/sim/src/tests/x.rs", STORY), 0);
+}
+
+#[test]
 fn long_lines_and_long_files_are_caught_at_one_over() {
     let at = |columns: usize| format!("// {}\n", "é".repeat(columns - 3));
-    clean("core/tests/x.rs", &at(110));
-    caught("core/tests/x.rs", &at(111), 2, "111 columns");
-    clean("core/tests/x.rs", &"\n".repeat(699));
-    caught("core/tests/x.rs", &"\n".repeat(700), 701, "701 lines");
+    clean("core/tests/common/x.rs", &at(110));
+    caught("core/tests/common/x.rs", &at(111), 2, "111 columns");
+    clean("core/tests/common/x.rs", &"\n".repeat(699));
+    caught("core/tests/common/x.rs", &"\n".repeat(700), 701, "701 lines");
     assert_eq!(check(&[Source::new("README.md", at(200))]), []);
 }
 
 #[test]
 fn tabs_trailing_blanks_and_a_cut_last_line_are_caught() {
-    caught("core/tests/x.rs", "\tlet a;\n", 2, "a tab");
-    caught("core/tests/x.rs", "a \n", 2, "a blank at the end");
-    caught("core/tests/x.rs", "a\r\n", 2, "a blank at the end");
-    caught("core/tests/x.rs", "a", 2, "no end");
+    caught("core/tests/common/x.rs", "\tlet a;\n", 2, "a tab");
+    caught("core/tests/common/x.rs", "a \n", 2, "a blank at the end");
+    caught("core/tests/common/x.rs", "a\r\n", 2, "a blank at the end");
+    caught("core/tests/common/x.rs", "a", 2, "no end");
     assert_eq!(check(&[Source::new("README.md", "a \n\tb\n")]).len(), 2);
 }
 
 #[test]
 fn paths_of_one_machine_are_caught_wherever_they_stand() {
     for folder in ["work", "root", "tmp"] {
-        caught("core/tests/x.rs", &format!("// see /{folder}/x\n"), 2, "path of one machine");
-        caught("core/tests/x.rs", &format!("const A: &str = \"/{folder}/x\";\n"), 2, "machine");
-        clean("core/tests/x.rs", &format!("// see core/{folder}/x, ../{folder}/x, /{folder}x\n"));
+        caught(
+            "core/tests/common/x.rs",
+            &format!("// see /{folder}/x\n"),
+            2,
+            "path of one machine",
+        );
+        caught(
+            "core/tests/common/x.rs",
+            &format!("const A: &str = \"/{folder}/x\";\n"),
+            2,
+            "machine",
+        );
+        clean(
+            "core/tests/common/x.rs",
+            &format!("// see core/{folder}/x, ../{folder}/x, /{folder}x\n"),
+        );
         assert_eq!(check(&[Source::new("README.md", format!("cd /{folder}/x\n"))]).len(), 1);
     }
 }
@@ -153,9 +176,14 @@ fn leftovers_are_caught_in_code_only() {
         clean("targets/host/src/x.rs", &format!("// {leftover}{open})\n"));
     }
     let mark = "#[";
-    caught("core/tests/x.rs", &format!("{mark}ignore]\nfn f() {{}}\n"), 2, "ignore");
-    caught("core/tests/x.rs", &format!("{mark}ignore = \"slow\"]\nfn f() {{}}\n"), 2, "ignore");
-    clean("core/tests/x.rs", "#[cfg_attr(miri, ignore)]\nfn f(ignore: u8) {}\n");
+    caught("core/tests/common/x.rs", &format!("{mark}ignore]\nfn f() {{}}\n"), 2, "ignore");
+    caught(
+        "core/tests/common/x.rs",
+        &format!("{mark}ignore = \"slow\"]\nfn f() {{}}\n"),
+        2,
+        "ignore",
+    );
+    clean("core/tests/common/x.rs", "#[cfg_attr(miri, ignore)]\nfn f(ignore: u8) {}\n");
 }
 
 #[test]
@@ -198,7 +226,7 @@ fn long_functions_are_caught_at_one_over() {
     clean("core/src/log/a.rs", &function(70));
     caught("core/src/log/a.rs", &function(71), 2, "planted has 71 lines");
     caught(
-        "core/tests/a.rs",
+        "core/tests/common/a.rs",
         &format!("mod a {{\n{}}}\n", function(71)),
         3,
         "planted has 71 lines",

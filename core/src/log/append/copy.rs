@@ -1,0 +1,139 @@
+//! Copying records: what lives moves on with its body and its damage, or mended where one bit explains it.
+//!
+//! The body is read once, and the bytes that are checked are those that are written; what was written is read
+//! back before anybody relies on it.
+
+use super::super::LogError;
+use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, ReadLog};
+use super::super::writer::RecordWriter;
+use super::{Appended, Log};
+use crate::format::{CHECK_BYTES, CHUNK_BYTES, Crc, Header, Place};
+use crate::storage::Storage;
+
+/// A record that was copied.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Copied {
+    /// Where it lies now.
+    pub appended: Appended,
+    /// Whether the checks of its body held as it was read.
+    pub sound: bool,
+}
+
+/// What a copied record is where it goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CopyAs {
+    /// A record on its own. A damaged body stays damaged.
+    Single,
+    /// A record of a batch. A damaged body stays damaged.
+    InBatch,
+    /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
+    /// was read, since it means nothing otherwise.
+    Tentative,
+}
+
+impl Log<'_> {
+    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
+    /// its header: the key answers that it is damaged, not with its past. What was written is read
+    /// back and checked.
+    ///
+    /// The body is read once, and the bytes that are checked are those that are written: a word
+    /// that reads differently each time never gets a check that fits it.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append); or what was written does not read back.
+    pub fn copy<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        how: CopyAs,
+    ) -> Result<Copied, LogError<S::Error>> {
+        // A record of a batch is counted, so that it must be right at the first time; others are written once
+        // more if it turns out that a bit can be mended.
+        let known = match how {
+            CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
+            CopyAs::Single | CopyAs::Tentative => None,
+        };
+        let copied = self.copy_once(storage, from, header, how, known)?;
+        if copied.sound || how != CopyAs::Single {
+            return Ok(copied);
+        }
+        match flip_in(self.on(storage).body_state(from, header)?) {
+            Some(flip) => self.copy_once(storage, from, header, how, Some(flip)),
+            None => Ok(copied),
+        }
+    }
+
+    fn copy_once<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        how: CopyAs,
+        flip: Option<BodyFlip>,
+    ) -> Result<Copied, LogError<S::Error>> {
+        let record = &header.record;
+        let in_batch = how != CopyAs::Single;
+        let mut writer = self.begin(storage, record, in_batch)?;
+        // Within the segment, which is 32 bits long: the header was taken for valid.
+        let body_bytes = record.body_bytes(writer.log().layout.index_form()) as u32;
+        let body = from.offset + header.bytes;
+        let mut sound = true;
+        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
+            let len = (body_bytes - start).min(CHUNK_BYTES);
+            let at = Place { slot: from.slot, offset: body + start };
+            let crc = copy_chunk(&mut writer, at, (start, len), flip)?;
+            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
+            let mut check = [0; CHECK_BYTES as usize];
+            writer.read(from.slot, check_at, &mut check)?;
+            let check_is_hit =
+                flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
+            let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
+            writer.spoil(!fits && how != CopyAs::Tentative);
+            sound &= fits;
+        }
+        let appended = writer.end()?;
+        self.flush(storage)?;
+        let place = self.layout.place(appended.location);
+        let written = self.on(storage).header(place)?;
+        let Some(written) = written.filter(|written| written.record == *record) else {
+            return Err(self.corrupt(place));
+        };
+        let expected = sound || how == CopyAs::Tentative;
+        if self.on(storage).body_is_valid(place, &written)? != expected {
+            return Err(self.corrupt(place));
+        }
+        Ok(Copied { appended, sound })
+    }
+}
+
+/// Copies `len` bytes of a body from byte `start` of it on, at most a chunk, and returns the check over them
+/// where they were.
+fn copy_chunk<S: Storage>(
+    writer: &mut RecordWriter<'_, '_, S>,
+    from: Place,
+    (start, len): (u32, u32),
+    flip: Option<BodyFlip>,
+) -> Result<Crc, LogError<S::Error>> {
+    let mut crc = writer.log().seed(from);
+    let mut done = 0;
+    while done < len {
+        let mut piece = [0; LOOK_BYTES];
+        let take = (len - done).min(LOOK_BYTES as u32);
+        let piece = piece.get_mut(..take as usize).unwrap_or_default();
+        writer.read(from.slot, from.offset + done, piece)?;
+        flip.iter().for_each(|flip| flip.mend(piece, start + done));
+        crc = crc.and(piece);
+        writer.body(piece)?;
+        done += take;
+    }
+    Ok(crc)
+}
+
+/// The bit that can be mended.
+fn flip_in(state: BodyState) -> Option<BodyFlip> {
+    match state {
+        BodyState::OneBit(flip) => Some(flip),
+        BodyState::Sound | BodyState::Damaged => None,
+    }
+}

@@ -1,0 +1,70 @@
+//! Indexing an edited tree writes what changed, and nothing else.
+#![cfg(test)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
+mod common;
+
+use common::Case;
+use std::collections::BTreeSet;
+use std::fs;
+
+/// What an index run reports under this key.
+fn figure(report: &str, key: &str) -> u64 {
+    let (_, rest) = report.split_once(&format!("\"{key}\":")).unwrap();
+    rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+fn lines(export: &str) -> BTreeSet<String> {
+    export.lines().map(str::to_owned).collect()
+}
+
+/// Forty files of five functions, each of which calls one of the next file.
+fn write_tree(case: &Case) {
+    for file in 0..40 {
+        let function = |n| {
+            let next = (file + 1) % 40;
+            format!("/// Does {n}.\npub fn f{file}_{n}() {{\n    f{next}_{n}();\n}}\n\n")
+        };
+        case.write(&format!("tree/m{file}.rs"), &(0..5).map(function).collect::<String>());
+    }
+}
+
+#[test]
+fn indexing_an_edited_tree_writes_only_what_changed() {
+    let case = Case::new();
+    write_tree(&case);
+    let first = case.run("index tree --json");
+    assert_eq!((figure(&first, "files"), figure(&first, "definitions")), (40, 200));
+    let before = case.run("export");
+    assert_eq!(figure(&first, "written"), before.lines().count() as u64);
+
+    let again = case.run("index tree --json");
+    assert_eq!((figure(&again, "written"), figure(&again, "removed")), (0, 0));
+    assert!(case.run("export") == before);
+
+    // A body, a callee; then one file goes, and one comes.
+    let edited = fs::read_to_string(case.path("tree/m7.rs")).unwrap();
+    case.write("tree/m7.rs", &edited.replace("    f8_2();", "    f20_0();"));
+    fs::remove_file(case.path("tree/m30.rs")).unwrap();
+    case.write("tree/new.rs", "pub fn added() {\n    f7_2();\n}\n");
+    let report = case.run("index tree --json");
+    let (old, new) = (lines(&before), lines(&case.run("export")));
+    // Put again: the file and the function that were edited. New: the file, its function, three edges; the
+    // call.
+    // The callers of what is gone call a name without a definition from now on.
+    let came: Vec<&String> = new.difference(&old).collect();
+    assert_eq!(figure(&report, "written"), came.len() as u64, "{came:#?}");
+    assert_eq!(came.len(), 2 + 2 + 3 + 1 + 5, "{came:#?}");
+    let puts = came.iter().filter(|line| line.starts_with("{\"put\"")).count();
+    assert_eq!(puts, 4, "{came:#?}");
+    let versions = came.iter().filter(|line| line.contains("\"version\":2")).count();
+    assert_eq!(versions, 2, "{came:#?}");
+
+    // From scratch, the same tree gives the same store, but for versions.
+    case.run("index tree --store scratch.kdb");
+    let scratch = lines(&case.run("export --store scratch.kdb"));
+    let plain: BTreeSet<String> =
+        new.iter().map(|line| line.replace("\"version\":2", "\"version\":1")).collect();
+    assert!(plain == scratch);
+    case.run("verify");
+}
