@@ -2,11 +2,11 @@
 //! is written once.
 
 use super::error::ReadError;
-use crate::format::{Header, Place, Record};
+use crate::format::BlockHead;
 use crate::log::{Log, LogError, ReadLog};
 use crate::memory::prefetch;
 use crate::storage::Storage;
-use crate::types::BlockRef;
+use crate::types::{BlockId, BlockRef};
 use core::marker::PhantomData;
 
 /// A line of the processor's caches, in bytes.
@@ -59,23 +59,21 @@ pub trait Span {
     /// The bytes.
     fn bytes(&self) -> &[u8];
 
-    /// The block whose record's body these bytes are. `None` if the lengths do not agree.
-    fn block(self, header: &Header) -> Option<Self::Block>;
+    /// The block with this id and head whose body these bytes are. `None` if they are too few.
+    fn block(self, id: &BlockId, head: &BlockHead) -> Option<Self::Block>;
 }
 
 impl<'s> Span for &'s [u8] {
     type Block = BlockRef<'s>;
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self
     }
 
-    fn block(self, header: &Header) -> Option<BlockRef<'s>> {
-        let Record::Block { id, version, lens, .. } = header.record else { return None };
-        let [uri, metadata, content] = lens.map(|len| len as usize);
-        let (uri, rest) = self.split_at_checked(uri)?;
-        let (metadata, rest) = rest.split_at_checked(metadata)?;
-        Some(BlockRef::new(id, version, uri, metadata, rest.get(..content)?))
+    #[inline]
+    fn block(self, id: &BlockId, head: &BlockHead) -> Option<BlockRef<'s>> {
+        head.block(id, self)
     }
 }
 
@@ -90,6 +88,7 @@ impl<'e, E> Mapped<'e, E> {
         Self { bytes, error: PhantomData }
     }
 
+    #[inline]
     fn get(&self, at: u64, len: usize) -> Option<&'e [u8]> {
         let start = usize::try_from(at).ok()?;
         self.bytes.get(start..start.checked_add(len)?)
@@ -188,13 +187,5 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
         into: &'b mut [u8],
     ) -> Result<&'b [u8], LogError<M::Error>> {
         self.media.look(self.log.layout().slot_start(slot) + u64::from(offset), into)
-    }
-}
-
-impl<M: Media> Reading<'_, '_, M> {
-    /// Where the body of the record at this place starts on the medium, and how long it is, in bytes.
-    pub(super) fn body(&self, place: Place, header: &Header) -> (u64, usize) {
-        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset + header.bytes);
-        (at, header.record.body_bytes(self.log.layout().index_form()) as usize)
     }
 }

@@ -410,9 +410,7 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
     let id = |reader: &mut varint::Reader<'_>| reader.array().map(BlockId::new);
     Some(match kind {
         Kind::Block => {
-            let number = number(reader)?;
-            let version = reader.u64()?;
-            let lens = [reader.u32()?, reader.u32()?, reader.u32()?];
+            let (number, version, lens) = block_fields(reader)?;
             Record::Block { number, version, lens, id: id(reader)? }
         }
         Kind::Node => Record::Node { number: number(reader)?, id: id(reader)? },
@@ -444,6 +442,16 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
             previous: reader.u32()?,
         }),
     })
+}
+
+/// The fields of a block: number, version, lengths. Its id is behind them.
+#[inline]
+pub(super) fn block_fields(
+    reader: &mut varint::Reader<'_>,
+) -> Option<(NodeNumber, u64, [u32; 3])> {
+    let number = NodeNumber::new(reader.u32()?);
+    let version = reader.u64()?;
+    Some((number, version, [reader.u32()?, reader.u32()?, reader.u32()?]))
 }
 
 fn range(reader: &mut varint::Reader<'_>) -> Option<KeyRange> {

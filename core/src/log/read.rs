@@ -147,14 +147,27 @@ pub trait ReadLog {
     ) -> Result<BodyState, LogError<Self::Error>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
-        let body = place.offset + header.bytes;
+        let body = Place { slot: place.slot, offset: place.offset + header.bytes };
+        self.body_state_at(body, body_bytes)
+    }
+
+    /// What the checks of the body say that starts at a place and has so many bytes. O(its length), in
+    /// small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_state_at(
+        &mut self,
+        Place { slot, offset: body }: Place,
+        body_bytes: u32,
+    ) -> Result<BodyState, LogError<Self::Error>> {
         let mut state = BodyState::Sound;
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
-            let crc = self.check_of(Place { slot: place.slot, offset: body + start }, len)?;
+            let crc = self.check_of(Place { slot, offset: body + start }, len)?;
             let mut check = [0; CHECK_BYTES as usize];
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
-            self.read(place.slot, check_at, &mut check)?;
+            self.read(slot, check_at, &mut check)?;
             let syndrome = u32::from_le_bytes(check) ^ crc;
             if syndrome == 0 {
                 continue;
