@@ -145,7 +145,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     ///
     /// In a sound segment the id stands for the header's check: a record that holds another one, though the
     /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check.
-    #[inline]
+    #[inline(always)]
     fn locate(&mut self, id: &BlockId) -> Result<Option<Found>, ReadError<M::Error>> {
         self.check_known()?;
         let index = &self.state.index;
@@ -169,6 +169,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     }
 
     /// The head of a candidate's record; `None` if it is another id's, or has no block.
+    #[inline(never)]
     fn checked_head(
         &mut self,
         candidate: Candidate,
@@ -332,6 +333,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         }
     }
 
+    #[inline(never)]
     fn check(&mut self, found: &Found, check: Check) -> Result<(), ReadError<M::Error>> {
         let slot = found.place.slot;
         if check == Check::Segment && self.log.ring.head() != Some(slot) {

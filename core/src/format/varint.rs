@@ -32,7 +32,7 @@ impl<'b> Reader<'b> {
         Some(*array)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn u64(&mut self) -> Option<u64> {
         // Nearly all numbers take one byte.
         match self.rest.split_first() {
@@ -49,6 +49,7 @@ impl<'b> Reader<'b> {
         }
     }
 
+    #[inline(never)]
     fn long(&mut self) -> Option<u64> {
         let mut value = 0;
         for place in 0..MAX_BYTES as u32 {
