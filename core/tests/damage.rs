@@ -50,12 +50,7 @@ fn image(seed: u64) -> (Vec<u8>, Model, Mix) {
 }
 
 /// Whether the store shows what the model holds, or says that something is damaged.
-fn is_honest(
-    image: Vec<u8>,
-    verify: Verify,
-    (model, mix): (&Model, &Mix),
-    what: &str,
-) -> bool {
+fn is_honest(image: Vec<u8>, verify: Verify, (model, mix): (&Model, &Mix), what: &str) -> bool {
     let config = Config { verify, ..CONFIG };
     let storage = SimNor::from_image(GEOMETRY, image, 0).expect("image");
     let mut memory = region(&CAPACITY);

@@ -2,15 +2,15 @@
 //! is written once.
 
 use super::error::ReadError;
-use crate::format::BlockHead;
+use crate::format::{BlockHead, Crc, Place};
 use crate::log::{Log, LogError, ReadLog};
-use crate::memory::prefetch;
+use crate::memory::{Arena, prefetch};
 use crate::storage::Storage;
 use crate::types::{BlockId, BlockRef};
 use core::marker::PhantomData;
 
-/// A line of the processor's caches, in bytes.
-const LINE_BYTES: u64 = 64;
+/// How much is checked at once by a reader whose scratch is smaller, in bytes.
+const PIECE_BYTES: usize = 256;
 
 /// Where a reader's bytes come from.
 pub trait Media {
@@ -46,6 +46,12 @@ pub trait Media {
         self.copy(at, into)?;
         Ok(into)
     }
+
+    /// The check over `len` bytes from `at` on, from this seed.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<Self::Error>>;
 
     /// Says that the bytes at `at` will be read soon. Has no other effect.
     fn expect(&self, _at: u64) {}
@@ -114,12 +120,14 @@ impl<'e, E> Media for Mapped<'e, E> {
         Ok(())
     }
 
-    // The lines behind are on their way while these bytes are parsed: what is read next lies there.
     #[inline]
     fn look<'b>(&'b mut self, at: u64, into: &'b mut [u8]) -> Result<&'b [u8], LogError<E>> {
-        self.expect(at.saturating_add(LINE_BYTES));
-        self.expect(at.saturating_add(2 * LINE_BYTES));
         self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })
+    }
+
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<E>> {
+        let bytes = self.get(at, len as usize);
+        Ok(seed.and(bytes.ok_or(LogError::Corrupt { segment: 0, offset: 0 })?))
     }
 
     #[inline]
@@ -160,6 +168,28 @@ impl<S: Storage> Media for Through<'_, S> {
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.storage.read(at, into).map_err(LogError::Storage)
     }
+
+    // As much at once as the scratch holds, whatever it was given for: it is lent for the time of the check, and
+    // given back before the block is read into it.
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<S::Error>> {
+        let storage = &mut *self.storage;
+        let mut own = [0; PIECE_BYTES];
+        Arena::over(self.scratch).scope(|scratch| {
+            let room = scratch.remaining().min(len as usize);
+            let lent = scratch.slice_of::<u8>(room).unwrap_or_default();
+            let piece = if lent.len() > own.len() { lent } else { &mut own[..] };
+            let (mut crc, mut at, mut left) = (seed, at, len as usize);
+            while left > 0 {
+                let take = left.min(piece.len());
+                let piece = piece.get_mut(..take).unwrap_or_default();
+                storage.read(at, piece).map_err(LogError::Storage)?;
+                crc = crc.and(piece);
+                at += take as u64;
+                left -= take;
+            }
+            Ok(crc)
+        })
+    }
 }
 
 /// A log and the media that a reader sees it through.
@@ -187,5 +217,10 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
         into: &'b mut [u8],
     ) -> Result<&'b [u8], LogError<M::Error>> {
         self.media.look(self.log.layout().slot_start(slot) + u64::from(offset), into)
+    }
+
+    fn check_of(&mut self, place: Place, len: u32) -> Result<u32, LogError<M::Error>> {
+        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
+        self.media.checksum(at, len, self.log.seed(place)).map(Crc::get)
     }
 }

@@ -446,9 +446,7 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
 
 /// The fields of a block: number, version, lengths. Its id is behind them.
 #[inline]
-pub(super) fn block_fields(
-    reader: &mut varint::Reader<'_>,
-) -> Option<(NodeNumber, u64, [u32; 3])> {
+pub(super) fn block_fields(reader: &mut varint::Reader<'_>) -> Option<(NodeNumber, u64, [u32; 3])> {
     let number = NodeNumber::new(reader.u32()?);
     let version = reader.u64()?;
     Some((number, version, [reader.u32()?, reader.u32()?, reader.u32()?]))

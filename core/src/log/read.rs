@@ -186,7 +186,7 @@ pub trait ReadLog {
         Ok(state)
     }
 
-    /// The check over `len` bytes at a place.
+    /// The check over `len` bytes at a place. In small reads, unless there is a better way.
     ///
     /// # Errors
     /// The storage refused.
