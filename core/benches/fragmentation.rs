@@ -1,17 +1,21 @@
 //! One recorded churn, replayed over pools and arenas and over a general heap of the same size.
 //!
-//! `cargo bench -p kausaldb --features std --bench fragmentation [OPERATIONS]`; a million without an argument.
+//! `cargo bench -p kausaldb --features std --bench fragmentation [OPERATIONS]`; a million without an
+//! argument.
 //!
-//! The churn is that of a small store that would keep its staged blocks, nodes, edge changes and queries in such
-//! memory: puts, updates, deletes, links, queries, and flushes whenever the staging space is full. It is recorded
-//! once, from a seed, so that both replay the same requests. The heap is `linked_list_allocator`, first fit.
+//! The churn is that of a small store that would keep its staged blocks, nodes, edge changes and queries in
+//! such memory: puts, updates, deletes, links, queries, and flushes whenever the staging space is full. It is
+//! recorded once, from a seed, so that both replay the same requests. The heap is `linked_list_allocator`,
+//! first fit.
 //!
-//! - External fragmentation is 1 - largest free piece / free bytes, sampled. For pools and arenas it is measured
-//!   for what each serves: the share of a pool's free slots that could not be taken, and of an arena's rest that
-//!   could not be taken as one piece. The samples take all of it, and give it back.
-//! - Internal waste is what is taken beyond what was asked for and is still wanted, in percent of that: rounding
-//!   in the heap; links, and staged blocks that were superseded before the flush, in pools and arenas.
-//! - The times are of single requests; each is the least of five replays, so that an interrupt does not count.
+//! - External fragmentation is 1 - largest free piece / free bytes, sampled. For pools and arenas it is
+//!   measured for what each serves: the share of a pool's free slots that could not be taken, and of an
+//!   arena's rest that could not be taken as one piece. The samples take all of it, and give it back.
+//! - Internal waste is what is taken beyond what was asked for and is still wanted, in percent of that:
+//!   rounding in the heap; links, and staged blocks that were superseded before the flush, in pools and
+//!   arenas.
+//! - The times are of single requests; each is the least of five replays, so that an interrupt does not
+//!   count.
 //!   An arena zeroes what it lends, the heap does not.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 #![allow(unsafe_code, reason = "the heap takes pieces back unchecked")]
@@ -448,9 +452,6 @@ fn main() {
         "{:<18}{:>20}{:>9}{:>10}{:>33}",
         "", "external: mean, most", "failed", "waste", "a request: median, 99.9 %, worst"
     );
-    let memory: &'static mut [MaybeUninit<u8>] =
-        Box::leak(vec![MaybeUninit::uninit(); REGION_BYTES].into_boxed_slice());
-    let memory = memory.as_mut_ptr();
     let (mut fixed, mut general): (Option<Report>, Option<Report>) = (None, None);
     for _ in 0..REPLAYS {
         let again = replay_fixed(&churn.requests);
@@ -458,9 +459,9 @@ fn main() {
             Some(report) => report.merge(again),
             None => again,
         });
-        // SAFETY: the memory is leaked, so it lives; the heap of the replay before is gone, and all its pieces.
-        let memory = unsafe { std::slice::from_raw_parts_mut(memory, REGION_BYTES) };
-        let again = replay_heap(&churn.requests, memory);
+        // The heap asks for memory that lives on.
+        let memory = vec![MaybeUninit::uninit(); REGION_BYTES].into_boxed_slice();
+        let again = replay_heap(&churn.requests, Box::leak(memory));
         general = Some(match general.take() {
             Some(report) => report.merge(again),
             None => again,

@@ -1,9 +1,9 @@
 //! What a pool takes for acquire and release, beside the system's heap.
 //!
 //! `cargo bench -p kausaldb --features std --bench pools`. A value of 32 bytes; each way has its turn for a
-//! thousand pairs, and a figure is the median of a thousand turns, in nanoseconds for one pair. The values lie
-//! ready in memory: made up on the way, they cost more than what is measured, by stores of words that are
-//! loaded again at once in another width.
+//! thousand pairs, and a figure is the median of a thousand turns, in nanoseconds for one pair. The values
+//! lie ready in memory: made up on the way, they cost more than what is measured, by stores of words that
+//! are loaded again at once in another width.
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "a bench may stop")]
 
 mod support;

@@ -1,5 +1,5 @@
-//! What a read through the caller's scratch asks of its storage: the scratch is also the space in which a body
-//! is checked, for the time of the check.
+//! What a read through the caller's scratch asks of its storage: the scratch is also the space in which a
+//! body is checked, for the time of the check.
 #![cfg(test)]
 
 mod common;

@@ -1,8 +1,8 @@
-//! Which checks a read makes: what the config asks for, and what is known of each segment since it was opened.
+//! Which checks a read makes: what the config asks for, and what is known of each segment.
 //!
 //! With [`Verify::FirstRead`] a sealed segment is checked whole, headers and bodies, when something in it is
-//! read first. If all of it holds as it lies, with nothing to be mended, it is sound, and none of it is checked
-//! again until its slot is used anew. If not, every read of it looks for itself.
+//! read first. If all of it holds as it lies, with nothing to be mended, it is sound, and a find checks none
+//! of it again until its slot is used anew. If not, every read of it looks for itself.
 //!
 //! What is known is one atomic byte a slot, since readers share it: a plain load and a plain store. Two
 //! readers that check the same segment at once come to the same result.

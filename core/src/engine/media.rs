@@ -169,8 +169,8 @@ impl<S: Storage> Media for Through<'_, S> {
         self.storage.read(at, into).map_err(LogError::Storage)
     }
 
-    // As much at once as the scratch holds, whatever it was given for: it is lent for the time of the check, and
-    // given back before the block is read into it.
+    // As much at once as the scratch holds, whatever it was given for: it is lent for the time of the check,
+    // and given back before the block is read into it.
     fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<S::Error>> {
         let storage = &mut *self.storage;
         let mut own = [0; PIECE_BYTES];

@@ -43,9 +43,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
     }
 
-    /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for an
-    /// id that is not there. Where the config asks for a check, first two more for each 8 KiB, since the scratch
-    /// is also what a body is checked in.
+    /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for
+    /// an id that is not there. Where the config asks for a check, first two more for each 8 KiB, since the
+    /// scratch is also what a body is checked in.
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small for the block.

@@ -233,7 +233,7 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> Result<Option<BlockId>, ReadError<M::Error>> {
         self.reader.check_known()?;
-        while let Some((_, home)) = self.homes.next() {
+        for (_, home) in self.homes.by_ref() {
             if home.is_none() {
                 continue;
             }

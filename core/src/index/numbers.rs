@@ -360,3 +360,28 @@ fn set(column: &mut [u32], number: NodeNumber, value: u32) {
         *place = value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_homes_are_those_of_the_used_numbers_whether_stepped_through_or_folded() {
+        let ([mut home, mut out, mut into], mut used_bits) = ([[0; 200]; 3], [0; 7]);
+        let mut numbers = Numbers::new(200, [&mut home, &mut out, &mut into], &mut used_bits);
+        let item = |value: u32| (NodeNumber::new(value), Location::new(value + 1));
+        (0..170).for_each(|value| assert_eq!(numbers.take(item(value).0), Ok(true)));
+        (0..170).for_each(|value| numbers.set_home(item(value).0, item(value).1));
+        let released = [0, 31, 40, 64, 95, 150];
+        released.iter().for_each(|value| numbers.release(NodeNumber::new(*value)));
+        let used = (0..170).filter(|value| !released.contains(value));
+        let expected: Vec<_> = used.map(item).collect();
+        for stepped in [0, 1, 30, 31, 32, 100, expected.len()] {
+            let mut homes = numbers.homes();
+            let mut found: Vec<_> = (0..stepped).filter_map(|_| homes.next()).collect();
+            homes.for_each(|item| found.push(item));
+            assert_eq!(found, expected, "{stepped}");
+        }
+    }
+}

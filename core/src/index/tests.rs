@@ -53,27 +53,6 @@ fn shuffled(count: u32) -> Vec<u32> {
 }
 
 #[test]
-fn the_column_of_homes_holds_the_used_numbers_whether_stepped_through_or_folded() {
-    with_index(200, |index| {
-        let released = [0, 31, 40, 64, 95, 150];
-        (0..170).for_each(|value| assert_eq!(index.take(number(value)), Ok(true)));
-        (0..170).for_each(|value| index.set_home(number(value), at(value + 1)));
-        released.iter().for_each(|value| index.release(number(*value)));
-        let used = (0..170).filter(|value| !released.contains(value));
-        let expected: Vec<_> = used.map(|value| (number(value), at(value + 1))).collect();
-        let mut homes = index.homes();
-        assert_eq!(core::iter::from_fn(|| homes.next()).collect::<Vec<_>>(), expected);
-        for skipped in [0, 1, 30, 31, 32, 100] {
-            let mut homes = index.homes();
-            (0..skipped).for_each(|_| assert!(homes.next().is_some()));
-            let mut folded = Vec::new();
-            homes.for_each(|item| folded.push(item));
-            assert_eq!(folded.as_slice(), &expected[skipped..]);
-        }
-    });
-}
-
-#[test]
 fn from_100_nodes_on_a_node_takes_at_most_28_bytes() {
     for nodes in (100..5000).chain([16_384, 1_000_000, 100_000_000]) {
         let bytes = BlockIndex::footprint(Footprint::new(), nodes).region_bytes();

@@ -61,8 +61,8 @@ pub(super) fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     // - Each element is a valid value: any byte is a `MaybeUninit<u8>`.
     // - Nothing else reaches the memory meanwhile: the result has the lifetime of the exclusive borrow it
     //   consumes.
-    // - All bytes are initialised when that borrow ends: they are now, and this room's arenas, which alone call
-    //   this, write initialised bytes only.
+    // - All bytes are initialised when that borrow ends: they are now, and this room's arenas, which alone
+    //   call this, write initialised bytes only.
     unsafe { slice::from_raw_parts_mut(start, count) }
 }
 

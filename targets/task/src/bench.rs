@@ -1,7 +1,8 @@
 //! `cargo task bench [NODES...]`: what the memory model costs and gains, as tables with ratios.
 //!
-//! Without arguments it takes some minutes; with numbers of nodes the index is measured at these sizes (10000000
-//! takes 3 GiB) and the others as ever. The tables and how to read them: `core/docs/performance-memory.md`.
+//! Without arguments it takes some minutes; with numbers of nodes the index is measured at these sizes
+//! (10000000 takes 3 GiB) and the others as ever. The tables and how to read them:
+//! `core/docs/performance-memory.md`.
 
 use crate::steps::{self, Line, Step};
 use crate::{Failure, House};
