@@ -75,7 +75,7 @@ pub enum Durability {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verify {
     /// All of a segment, headers and bodies, when something in it is read for the first time. What changes on
-    /// media after that is found by `verify` and `scrub`, and by a find if the change is in the record's id.
+    /// media after that is found by `verify`, and by a find if it is in the record's id.
     /// Where a segment does not hold, and in the open one, as with `EveryRead`.
     #[default]
     FirstRead,

@@ -7,7 +7,7 @@
 use crate::steps::{self, Line, Step};
 use crate::{Failure, House};
 
-/// Runs every bench of the memory model.
+/// Runs every bench: those of the memory model, and the engine as a whole.
 ///
 /// # Errors
 /// An argument is no number, or a bench failed.
@@ -21,6 +21,7 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
         bench("reads without a copy", "zero_copy"),
         bench("pools", "pools"),
         bench("fragmentation", "fragmentation"),
+        bench("the whole engine", "store"),
     ];
     steps::run_all(house, &steps)
 }
