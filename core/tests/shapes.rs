@@ -230,8 +230,11 @@ fn an_index_page_may_be_full_at_any_record_of_an_opening() {
 /// swapped with another.
 #[test]
 fn an_engine_can_be_moved_between_any_two_calls() {
-    let (cases, turns) = if cfg!(miri) { (1, 20) } else { (12, 300) };
-    for seed in seeds(cases) {
+    // Miri takes the first of the small media, and a few turns.
+    let (media_bytes, cases, turns) =
+        if cfg!(miri) { (48 << 10, 1, 12) } else { (u64::MAX, 12, 300) };
+    let fits = |seed: &u64| case(*seed).geometry.capacity_bytes <= media_bytes;
+    for seed in seeds(100).into_iter().filter(fits).take(cases) {
         let case = case(seed);
         let mut random = Random::new(seed);
         let mut memory = [region(&case.capacity), region(&case.capacity)];
