@@ -44,7 +44,6 @@ impl<'e> Checks<'e> {
     }
 
     /// What is to be checked before the body of a record in this slot is handed out.
-    #[inline]
     pub(super) fn of_body(&self, slot: u32) -> Check {
         match self.verify {
             Verify::Never => Check::Nothing,

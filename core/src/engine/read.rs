@@ -70,10 +70,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             }
             Err(error) => return Err(error),
         };
+        let corrupt = reader.corrupt(found.place);
         let len = reader.body(&found)?.bytes().len();
         let bytes = scratch.get_mut(..len).unwrap_or_default();
         flip.iter().for_each(|flip| flip.mend(bytes, 0));
-        Ok(found.head.block(id, bytes))
+        found.head.block(id, bytes).ok_or(corrupt).map(Some)
     }
 
     /// Whether there is a block with this id.
@@ -120,6 +121,8 @@ struct Found {
     place: Place,
     /// Where the record starts on the medium, in bytes.
     start: u64,
+    /// Whether it was read as part of a sound segment, so that nothing of it is checked any more.
+    sound: bool,
 }
 
 /// The block type of a reader's media.
@@ -159,11 +162,11 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
                 let bytes = bytes.get_mut(..left.min(HEADER_BYTES_MAX)).unwrap_or_default();
                 let bytes = self.media.look(start, bytes)?;
                 if let Some(head) = BlockHead::parse_unchecked(bytes, id) {
-                    return Ok(Some(Found { head, place, start }));
+                    return Ok(Some(Found { head, place, start, sound: true }));
                 }
             }
             if let Some(head) = self.checked_head(candidate, id)? {
-                return Ok(Some(Found { head, place, start }));
+                return Ok(Some(Found { head, place, start, sound: false }));
             }
         }
         Ok(None)
@@ -292,7 +295,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         let start = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
         let head = BlockHead::of(header).zip(header.record.id());
         let (head, id) = head.ok_or_else(|| self.corrupt(place))?;
-        self.block(id, &Found { head, place, start })
+        self.block(id, &Found { head, place, start, sound: false })
     }
 
     #[inline]
@@ -328,15 +331,16 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// Checks what the config asks to be checked before a body is handed out.
     #[inline]
     fn verify(&mut self, found: &Found) -> Result<(), ReadError<M::Error>> {
-        match self.checks.of_body(found.place.slot) {
-            Check::Nothing => Ok(()),
-            check => self.check(found, check),
-        }
+        if found.sound { Ok(()) } else { self.check(found) }
     }
 
     #[inline(never)]
-    fn check(&mut self, found: &Found, check: Check) -> Result<(), ReadError<M::Error>> {
+    fn check(&mut self, found: &Found) -> Result<(), ReadError<M::Error>> {
         let slot = found.place.slot;
+        let check = self.checks.of_body(slot);
+        if check == Check::Nothing {
+            return Ok(());
+        }
         if check == Check::Segment && self.log.ring.head() != Some(slot) {
             let sound = self.segment_is_sound(slot)?;
             self.checks.note(slot, sound);
