@@ -14,6 +14,8 @@
 //! Both write by position and sync once, never through the map: dirty maps and `msync` cost more and invite
 //! torn reads.
 //!
+//! [`Region`] is memory for the engine, outside of the allocator.
+//!
 //! A new store file, and the same one again:
 //!
 //! ```
@@ -65,6 +67,7 @@ mod mapped;
 mod opened;
 mod os;
 mod positioned;
+mod region;
 #[cfg(test)]
 mod tests;
 
@@ -72,3 +75,4 @@ pub use error::{FileError, Step};
 pub use mapped::MappedFile;
 pub use opened::{Access, OpenedFile};
 pub use positioned::PositionedFile;
+pub use region::Region;

@@ -29,7 +29,6 @@ struct Merged<'c> {
     list: List,
     old: Option<EdgeKey>,
     changes: &'c [KeyChange],
-    high: Option<EdgeKey>,
 }
 
 impl<'c> Merged<'c> {
@@ -40,9 +39,9 @@ impl<'c> Merged<'c> {
         range: KeyRange,
         changes: &'c [KeyChange],
     ) -> Result<Self, LogError<L::Error>> {
-        let mut list = List::from(log, state, of, range.low)?;
+        let mut list = List::over(log, state, of, range)?;
         let old = list.next(log, state)?;
-        Ok(Self { list, old, changes, high: range.high })
+        Ok(Self { list, old, changes })
     }
 
     /// The next edge, those at deleted nodes left out.
@@ -52,8 +51,7 @@ impl<'c> Merged<'c> {
         state: &State<'_>,
     ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
         loop {
-            let old = self.old.filter(|key| self.high.is_none_or(|high| *key < high));
-            let change = self.changes.first().copied();
+            let (old, change) = (self.old, self.changes.first().copied());
             let (key, there) = match (old, change) {
                 (None, None) => return Ok(None),
                 (Some(key), None) => (key, true),
@@ -97,6 +95,8 @@ impl<'r> Fold<'r> {
     /// left of it.
     ///
     /// Reads that part twice and writes it once, in one record or, where it grew too long, in several.
+    /// A part that is damaged beyond mending stays damaged, under a short record of its own: its edges,
+    /// and the changes that were pending for it, are known at their other ends only.
     ///
     /// # Errors
     /// The log could not be read or written.
@@ -108,8 +108,9 @@ impl<'r> Fold<'r> {
     ) -> Result<(), ApplyError<S::Error>> {
         // What is read while a record is being written must be on media.
         store.log.flush(&mut store.storage)?;
-        let (mut range, old_entries) =
+        let (mut range, entries) =
             part_of(&mut store.log, &mut store.storage, &store.state, of, key)?;
+        let Some(old_entries) = entries else { return self.keep_damaged(store, of, range) };
         let end = range.high;
         let changes = self.gather(&store.state, of, range);
         let adds = changes.iter().filter(|change| change.is_add()).count() as u32;
@@ -129,6 +130,26 @@ impl<'r> Fold<'r> {
             }
         }
         free_if_orphan(store, of.0)
+    }
+
+    /// Writes the record that says that this part of the list is damaged.
+    fn keep_damaged<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        of: (NodeNumber, Direction),
+        range: KeyRange,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let changes = self.gather(&store.state, of, range);
+        let Store { storage, log, state } = &mut *store;
+        // One entry, since a record without any has no body that could be damaged.
+        let record = list_record(of, range, 1);
+        let appended = log.append_damaged(storage, &record)?;
+        log.flush(storage)?;
+        state.apply(storage, log, &record, appended.location)?;
+        for change in changes {
+            free_if_orphan(store, change.key().number)?;
+        }
+        Ok(())
     }
 
     /// The changes that are pending for this part of the list, sorted by key.
@@ -160,45 +181,70 @@ fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
     entries.div_ceil(pages).max(1)
 }
 
-/// The part of a list that is written anew for a key, and how many entries its records have.
+/// The part of a list that is written anew for a key, and how many entries its records have; `None` if
+/// they cannot be read.
 fn part_of<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
     state: &State<'_>,
     of: (NodeNumber, Direction),
     key: EdgeKey,
-) -> Result<(KeyRange, u32), LogError<S::Error>> {
+) -> Result<(KeyRange, Option<u32>), LogError<S::Error>> {
+    let reader = &mut log.on(storage);
     let Adjacency::Pages(chain) = state.adjacency(of.0, of.1) else {
-        let list = List::from(&mut log.on(storage), state, of, EdgeKey::MIN)?;
-        return Ok((KeyRange::ALL, list.record_entries()));
+        return Ok((KeyRange::ALL, entries_at(reader, state, of, EdgeKey::MIN)?));
     };
-    let half_full = adjacency_entries_max(log.layout()) / 2;
+    let half_full = adjacency_entries_max(reader.log().layout()) / 2;
     let (mut range, _) =
         state.hubs.page_of(chain, key).unwrap_or((KeyRange::ALL, Default::default()));
-    let mut entries = List::from(&mut log.on(storage), state, of, range.low)?.record_entries();
+    let Some(mut entries) = entries_at(reader, state, of, range.low)? else {
+        return Ok((range, None));
+    };
     // Neighbouring pages that shrank are taken in, on the right and then on the left, so that a hub
-    // whose edges go becomes an ordinary node again.
+    // whose edges go becomes an ordinary node again. Damaged ones stay by themselves.
+    let mut take_in = |low: EdgeKey| {
+        let more = entries_at(reader, state, of, low)?;
+        let fits = more.filter(|more| entries + more <= half_full);
+        entries += fits.unwrap_or(0);
+        Ok(fits.is_some())
+    };
     for _ in 0..state.hubs.len() {
         let Some(high) = range.high else { break };
         let Some((next, _)) = state.hubs.page_of(chain, high) else { break };
-        let more = List::from(&mut log.on(storage), state, of, high)?.record_entries();
-        if entries + more > half_full {
+        if !take_in(next.low)? {
             break;
         }
-        entries += more;
         range.high = next.high;
     }
     for _ in 0..state.hubs.len() {
         let before = state.hubs.pages(chain).find(|(page, _)| page.high == Some(range.low));
         let Some((before, _)) = before else { break };
-        let more = List::from(&mut log.on(storage), state, of, before.low)?.record_entries();
-        if entries + more > half_full {
+        if !take_in(before.low)? {
             break;
         }
-        entries += more;
         range.low = before.low;
     }
-    Ok((range, entries))
+    Ok((range, Some(entries)))
+}
+
+/// How many entries the record has that covers a key; `None` if it cannot be read.
+fn entries_at<L: ReadLog>(
+    log: &mut L,
+    state: &State<'_>,
+    of: (NodeNumber, Direction),
+    key: EdgeKey,
+) -> Result<Option<u32>, LogError<L::Error>> {
+    match List::from(log, state, of, key) {
+        Ok(list) => Ok(Some(list.record_entries())),
+        Err(LogError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The record over a part of a list.
+fn list_record(of: (NodeNumber, Direction), range: KeyRange, entries: u32) -> Record {
+    let range = (range != KeyRange::ALL).then_some(range);
+    Record::Adjacency { number: of.0, direction: of.1, entries, range }
 }
 
 /// Writes one record with at most `quota` entries from `range.low` on, and returns the first key
@@ -223,15 +269,8 @@ fn write_part<S: Storage>(
         }
         entries += 1;
     }
-    let high = left.or(range.high);
-    let whole = range.low == EdgeKey::MIN && high.is_none();
-    let written = KeyRange { low: range.low, high };
-    let record = Record::Adjacency {
-        number: of.0,
-        direction: of.1,
-        entries,
-        range: (!whole).then_some(written),
-    };
+    let written = KeyRange { low: range.low, high: left.or(range.high) };
+    let record = list_record(of, written, entries);
     // Opens the next segment now if need be, so that everything that is read below is on media.
     let mut writer = log.begin(storage, &record, false)?;
     let mut merged = Merged::start(&mut writer, state, of, range, changes)?;

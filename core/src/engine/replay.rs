@@ -103,9 +103,8 @@ impl Replay {
                 if let Some(run) = self.run.take().filter(|run| run.cut_off) {
                     self.apply_run(store, run, at)?;
                 }
-                let location = store.log.layout().location(at.slot, at.offset);
                 self.last = Some(at);
-                store.state.apply(&mut store.storage, &mut store.log, record, location)
+                self.apply(store, record, at)
             }
         }
     }
@@ -137,7 +136,7 @@ impl Replay {
         let mut from = run.start.offset;
         for _ in 0..store.log.ring.live() {
             let until = if slot == at.slot { at.offset } else { store.log.end_of(slot) };
-            apply_batch_records(store, slot, from, until)?;
+            self.apply_batch_records(store, slot, from, until)?;
             if slot == at.slot {
                 break;
             }
@@ -146,6 +145,52 @@ impl Replay {
         }
         self.last = Some(at);
         Ok(())
+    }
+
+    fn apply_batch_records<S: Storage>(
+        &self,
+        store: &mut Store<'_, S>,
+        slot: u32,
+        from: u32,
+        until: u32,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let mut walk = Walk::new(slot, from, until);
+        loop {
+            match walk.next(&mut store.log.on(&mut store.storage))? {
+                Step::End => return Ok(()),
+                // Damage that was counted on the way here.
+                Step::Invalid { offset } => walk.skip_to(offset + store.log.layout().align()),
+                Step::Record { header, offset, .. } => {
+                    if header.tag.in_batch() {
+                        self.apply(store, &header.record, Place { slot, offset })?;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Applies a record. Whatever the engine wrote fits again; but what damage took may have been what made
+    /// room, and a store that was hurt opens all the same.
+    fn apply<S: Storage>(
+        &self,
+        store: &mut Store<'_, S>,
+        record: &Record,
+        at: Place,
+    ) -> Result<(), ApplyError<S::Error>> {
+        let Store { storage, log, state } = store;
+        let location = log.layout().location(at.slot, at.offset);
+        let applied = state.apply(storage, log, record, location);
+        let is_full = matches!(
+            applied,
+            Err(ApplyError::TooMany { what: Limit::PendingEdges | Limit::HubPages, .. })
+        );
+        if !is_full || self.damaged == 0 || !state.give_way(storage, log, record, location)? {
+            return applied;
+        }
+        match record {
+            Record::Edge(_) => state.apply(storage, log, record, location),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -161,29 +206,6 @@ fn check_body<S: Storage>(
             Err(ApplyError::TooMany { what: Limit::BlockBytes, needed, capacity })
         }
         _ => Ok(()),
-    }
-}
-
-fn apply_batch_records<S: Storage>(
-    store: &mut Store<'_, S>,
-    slot: u32,
-    from: u32,
-    until: u32,
-) -> Result<(), ApplyError<S::Error>> {
-    let mut walk = Walk::new(slot, from, until);
-    loop {
-        match walk.next(&mut store.log.on(&mut store.storage))? {
-            Step::End => return Ok(()),
-            // Damage that was counted on the way here.
-            Step::Invalid { offset } => walk.skip_to(offset + store.log.layout().align()),
-            Step::Record { header, offset, .. } => {
-                if header.tag.in_batch() {
-                    let location = store.log.layout().location(slot, offset);
-                    let Store { storage, log, state } = &mut *store;
-                    state.apply(storage, log, &header.record, location)?;
-                }
-            }
-        }
     }
 }
 

@@ -45,6 +45,13 @@ pub enum Finding {
         /// The node's number.
         number: u32,
     },
+    /// A list of a node's edges that cannot be read; the other ends of its edges know them.
+    List {
+        /// The node's number.
+        number: u32,
+        /// Whether it is the list of the edges out of the node, or into it.
+        direction: Direction,
+    },
     /// An edge that one of its ends does not know of.
     OneSided {
         /// The node that knows of it.
@@ -244,15 +251,26 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<(), ReadError<S::Error>> {
         let mut edges = 0;
         let mut one_sided = None;
-        self.each_edge(of, |store, key| {
+        let listed = self.each_edge(of, |store, key| {
             edges += u64::from(of.1 == Direction::Out);
             let back = EdgeKey { kind: key.kind, number: of.0 };
             let there = (key.number, of.1.reverse());
-            if !store.state.index.is_used(key.number) || !lists(store, there, back)? {
+            let known = match lists(store, there, back) {
+                // That list is reported where its own node is.
+                Err(ReadError::Corrupt { .. }) => true,
+                known => known?,
+            };
+            if !store.state.index.is_used(key.number) || !known {
                 one_sided = Some(key);
             }
             Ok(())
-        })?;
+        });
+        match listed {
+            Err(ReadError::Corrupt { .. }) => {
+                report.add(Finding::List { number: of.0.get(), direction: of.1 });
+            }
+            listed => listed?,
+        }
         report.sum.edges += edges;
         if let Some(key) = one_sided {
             let (number, other) = (of.0.get(), key.number.get());

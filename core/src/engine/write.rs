@@ -137,7 +137,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     fn give_up(&mut self) {
-        self.mode = Mode::Failed;
+        if self.mode != Mode::Lost {
+            self.mode = Mode::Failed;
+        }
         self.store.log.abandon();
     }
 
@@ -422,7 +424,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             Durability::EveryBatch => log.sync(storage)?,
             Durability::OnSync => log.flush(storage)?,
         }
-        self.replay_from(from)?;
+        if let Err(error) = self.replay_from(from) {
+            // Part of the batch may count already: until it is known whole, nobody sees anything.
+            self.mode = Mode::Lost;
+            return Err(error.into());
+        }
         self.given_bytes += given;
         Ok(())
     }

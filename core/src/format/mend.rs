@@ -25,6 +25,10 @@ pub enum Flip {
     },
 }
 
+/// How the check of a body differs from the right one where the body is known to be damaged: like no
+/// flipped bit.
+pub const SPOILED: u32 = u32::MAX;
+
 impl Flip {
     /// Finds the bit from the difference between the check that was read and the one that was
     /// computed over `len` bytes. `None` if no single bit explains it. O(bits).
@@ -69,6 +73,11 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spoiled_check_is_no_flipped_bits() {
+        assert_eq!(Flip::locate(SPOILED, crate::format::CHUNK_BYTES), None);
+    }
     use proptest::prelude::*;
 
     proptest! {

@@ -20,7 +20,7 @@ pub use block::BlockHead;
 pub use check::{CHUNK_BYTES, Crc, Salt};
 pub use entry::{entry_bytes, entry_key};
 pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};
-pub use mend::Flip;
+pub use mend::{Flip, SPOILED};
 pub use page::{Column, OFFSET_UNIT};
 pub use record::{
     CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, Header, HeaderBytes, IndexHeader, Kind,

@@ -226,6 +226,25 @@ impl<'r> Log<'r> {
         writer.end()
     }
 
+    /// Appends a record in place of one whose body is damaged beyond mending: its body, of zeros, is
+    /// found damaged wherever it is read and moved to. It stands for as long as nobody knows better.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_damaged<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        record: &Record,
+    ) -> Result<Appended, LogError<S::Error>> {
+        let form = self.layout.index_form();
+        let mut writer = self.begin(storage, record, false)?;
+        writer.spoil(true);
+        for _ in 0..record.body_bytes(form) {
+            writer.body(&[0])?;
+        }
+        writer.end()
+    }
+
     /// Starts a record: makes room for the whole of it and writes its header. Its body follows in pieces.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use super::append::Appended;
 use super::staging::Filling;
 use super::{Log, LogError, ReadLog};
-use crate::format::{CHUNK_BYTES, Crc, Header, Record};
+use crate::format::{CHUNK_BYTES, Crc, Header, Record, SPOILED};
 use crate::storage::Storage;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
@@ -22,7 +22,7 @@ pub struct RecordWriter<'a, 'r, S> {
     chunk: Crc,
     chunk_left: u32,
     checks: usize,
-    /// Zero, or all ones where the body is known to be damaged: its checks must fail wherever it is moved to.
+    /// Zero, or `SPOILED` where the body is known to be damaged: its checks must fail wherever it goes.
     spoil: u32,
 }
 
@@ -73,7 +73,7 @@ impl<'a, 'r, S: Storage> RecordWriter<'a, 'r, S> {
 
     /// Whether the check over the chunk that was written last must fail, wherever it is moved to.
     pub(super) const fn spoil(&mut self, spoil: bool) {
-        self.spoil = if spoil { u32::MAX } else { 0 };
+        self.spoil = if spoil { SPOILED } else { 0 };
     }
 
     fn end_chunk(&mut self) {

@@ -115,6 +115,37 @@ impl<'r> State<'r> {
         }
     }
 
+    /// Makes room for a record that did not fit because damage took what would have made room for it:
+    /// drops one pending change, or leaves a list of pages unreadable. False where that is no help.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub fn give_way<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        record: &Record,
+        at: Location,
+    ) -> Result<bool, ApplyError<S::Error>> {
+        match *record {
+            Record::Edge(_) => {
+                let dropped = self.pending.drop_oldest(|change| log.position_of(change));
+                if let Some(change) = dropped {
+                    self.live.subtract(pending_charge(log, &change));
+                }
+                Ok(dropped.is_some())
+            }
+            Record::Adjacency { number, direction, range: Some(_), .. } => {
+                // A record that does not cover all of its list is refused by all who read the list.
+                self.drop_list(storage, log, (number, direction))?;
+                self.set_adjacency(number, direction, Adjacency::Record(at));
+                self.live.add(Self::charge_of(log, record));
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
     fn charge_of(log: &Log<'r>, record: &Record) -> Charge {
         Charge::of(log.layout(), record)
     }

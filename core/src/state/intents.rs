@@ -12,7 +12,7 @@ struct Entry {
     location: Location,
     cursor_number: NodeNumber,
     cursor_kind: u16,
-    /// 0 out, 1 in, 2 pending changes.
+    /// 0 out, 1 in, 2 pending changes, 3 all lists for edges out, 4 all lists for edges in.
     cursor_stage: u16,
 }
 
@@ -32,6 +32,8 @@ pub struct Intent {
 pub enum Cursor {
     /// The first with at least this key in the node's list of this direction.
     List(Direction, EdgeKey),
+    /// The node's list of this direction is damaged, so every other node is looked at: this one next.
+    Search(Direction, NodeNumber),
     /// The lists are done; what is left is in pending changes.
     Pending,
 }
@@ -132,6 +134,10 @@ impl<'r> Intents<'r> {
                 entry.cursor_kind = key.kind;
                 entry.cursor_number = key.number;
             }
+            Cursor::Search(direction, number) => {
+                entry.cursor_stage = 3 + u16::from(direction == Direction::In);
+                entry.cursor_number = number;
+            }
             Cursor::Pending => entry.cursor_stage = 2,
         }
     }
@@ -151,6 +157,8 @@ fn intent(entry: &Entry) -> Intent {
     let cursor = match entry.cursor_stage {
         0 => Cursor::List(Direction::Out, key),
         1 => Cursor::List(Direction::In, key),
+        3 => Cursor::Search(Direction::Out, key.number),
+        4 => Cursor::Search(Direction::In, key.number),
         _ => Cursor::Pending,
     };
     Intent { number: entry.number, location: entry.location, cursor }

@@ -26,10 +26,12 @@ struct Page {
 /// not among them.
 ///
 /// It holds no borrow: the state may change between two calls of [`next`](Self::next) as long as
-/// the list does not.
+/// the list does not. Records that hold none of its keys are not looked at: they may be damaged.
 pub struct List {
     node: NodeNumber,
     direction: Direction,
+    /// Where it ends, if not with the last key.
+    high: Option<EdgeKey>,
     page: Option<Page>,
     window: [u8; (WINDOW * ENTRY_BYTES) as usize],
     window_first: u32,
@@ -44,19 +46,33 @@ impl List {
     pub fn from<L: ReadLog>(
         log: &mut L,
         state: &State<'_>,
-        (node, direction): (NodeNumber, Direction),
+        of: (NodeNumber, Direction),
         from: EdgeKey,
+    ) -> Result<Self, LogError<L::Error>> {
+        Self::over(log, state, of, KeyRange { low: from, high: None })
+    }
+
+    /// The part of the list that lies in `range`. One binary search in one record.
+    ///
+    /// # Errors
+    /// As [`from`](Self::from).
+    pub fn over<L: ReadLog>(
+        log: &mut L,
+        state: &State<'_>,
+        (node, direction): (NodeNumber, Direction),
+        range: KeyRange,
     ) -> Result<Self, LogError<L::Error>> {
         let mut list = Self {
             node,
             direction,
+            high: range.high,
             page: None,
             window: [0; (WINDOW * ENTRY_BYTES) as usize],
             window_first: 0,
             window_len: 0,
         };
-        list.enter(log, state, from)?;
-        list.seek(log, from)?;
+        list.enter(log, state, range.low)?;
+        list.seek(log, range.low)?;
         Ok(list)
     }
 
@@ -86,7 +102,7 @@ impl List {
         if !location.is_none() {
             let header = log.known_header(location)?;
             let place = log.log().layout().place(location);
-            let Record::Adjacency { entries, .. } = header.record else {
+            let Some(entries) = self.entries_of(&header.record, range) else {
                 return Err(log.log().corrupt(place));
             };
             // Entries of a damaged list would be other edges: it is checked whenever it is read.
@@ -100,6 +116,13 @@ impl List {
         }
         self.page = Some(page);
         Ok(())
+    }
+
+    /// How many entries the record has, if it is what the list needs there: its own, over all of the range.
+    fn entries_of(&self, record: &Record, needed: KeyRange) -> Option<u32> {
+        let Record::Adjacency { number, direction, entries, range } = *record else { return None };
+        let covers = range.is_none_or(|range| range.covers(needed));
+        (number == self.node && direction == self.direction && covers).then_some(entries)
     }
 
     /// Goes to the first entry of this record that is at least `key`.
@@ -136,7 +159,7 @@ impl List {
                 None => None,
             };
             let Some(key) = inside else {
-                match page.range.high {
+                match page.range.high.filter(|high| self.high.is_none_or(|end| *high < end)) {
                     None => self.page = None,
                     Some(high) => {
                         self.enter(log, state, high)?;
@@ -145,6 +168,10 @@ impl List {
                 }
                 continue;
             };
+            if self.high.is_some_and(|end| key >= end) {
+                self.page = None;
+                break;
+            }
             page.next += 1;
             self.page = Some(page);
             if key >= page.range.low {

@@ -33,4 +33,11 @@ impl KeyRange {
     pub fn contains(&self, key: EdgeKey) -> bool {
         self.low <= key && self.high.is_none_or(|high| key < high)
     }
+
+    /// Whether all of the other range's keys lie in this one.
+    pub fn covers(&self, other: Self) -> bool {
+        let ends_behind =
+            self.high.is_none_or(|high| other.high.is_some_and(|other| other <= high));
+        self.low <= other.low && ends_behind
+    }
 }

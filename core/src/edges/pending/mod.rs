@@ -25,7 +25,7 @@ mod tests;
 
 use super::scramble::scramble;
 use crate::memory::{Footprint, Link, Pool, RegionTooSmall, StorageCoordinator};
-use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, NodeNumber};
+use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, Location, NodeNumber};
 use core::fmt;
 use core::mem::replace;
 use entry::{Entry, Heads, Links, alive};
@@ -277,6 +277,18 @@ impl<'r> PendingEdges<'r> {
                 }
             }
         }
+    }
+
+    /// Drops the change whose loss says least: one that one end has folded before one that neither has, and
+    /// of those the oldest, by what `age` says of where they lie. `None` if nothing is pending. O(capacity).
+    pub fn drop_oldest<A: Ord>(&mut self, age: impl Fn(Location) -> A) -> Option<PendingEdge> {
+        let oldest = self.entries.iter().min_by_key(|(_, entry)| {
+            let is_whole = Direction::BOTH.into_iter().all(|way| entry.is_alive(way));
+            (is_whole, age(entry.location))
+        });
+        let (link, change) = oldest.map(|(link, entry)| (link, entry.change()))?;
+        self.remove(link);
+        Some(change)
     }
 
     /// Which list to fold to make room: the one with the most pending halves among those of the next 8

@@ -3,7 +3,7 @@
 use super::{Store, closed, explain};
 use crate::commands::report::{Figure, Figures};
 use crate::error::Outcome;
-use kausaldb::{Finding, Stats};
+use kausaldb::{Direction, Finding, Stats};
 use std::io::Write;
 
 /// So many findings are named; the rest are counted.
@@ -133,6 +133,10 @@ fn describe(finding: &Finding) -> String {
         }
         Finding::Node { number } => {
             format!("the record of node {number} is not where it should be")
+        }
+        Finding::List { number, direction } => {
+            let way = if *direction == Direction::Out { "out of" } else { "into" };
+            format!("the list of edges {way} node {number} cannot be read")
         }
         Finding::OneSided { number, kind, other } => {
             format!(

@@ -10,7 +10,6 @@
 mod create;
 mod explain;
 mod health;
-mod region;
 mod shape;
 
 pub(crate) use create::create;
@@ -26,8 +25,7 @@ use kausaldb::{
     BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, GraphEdge, OpenError,
     Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
-use kausaldb_file::{Access, FileError, MappedFile, OpenedFile};
-use region::Region;
+use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, Region};
 use self_cell::{MutBorrow, self_cell};
 use std::cell::{Cell, OnceCell};
 use std::path::{Path, PathBuf};
