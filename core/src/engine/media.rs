@@ -2,12 +2,15 @@
 //! is written once.
 
 use super::error::ReadError;
-use crate::format::{Header, Place, Record};
+use crate::format::{BlockHead, Crc, Place};
 use crate::log::{BodyFlip, Log, LogError, ReadLog};
-use crate::memory::prefetch;
+use crate::memory::{Arena, prefetch};
 use crate::storage::Storage;
-use crate::types::BlockRef;
+use crate::types::{BlockId, BlockRef};
 use core::marker::PhantomData;
+
+/// How much is checked at once by a reader whose scratch is smaller, in bytes.
+const PIECE_BYTES: usize = 256;
 
 /// Where a reader's bytes come from.
 pub trait Media {
@@ -52,6 +55,12 @@ pub trait Media {
         Ok(into)
     }
 
+    /// The check over `len` bytes from `at` on, from this seed.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<Self::Error>>;
+
     /// Says that the bytes at `at` will be read soon. Has no other effect.
     fn expect(&self, _at: u64) {}
 }
@@ -64,23 +73,21 @@ pub trait Span {
     /// The bytes.
     fn bytes(&self) -> &[u8];
 
-    /// The block whose record's body these bytes are. `None` if the lengths do not agree.
-    fn block(self, header: &Header) -> Option<Self::Block>;
+    /// The block with this id and head whose body these bytes are. `None` if they are too few.
+    fn block(self, id: &BlockId, head: &BlockHead) -> Option<Self::Block>;
 }
 
 impl<'s> Span for &'s [u8] {
     type Block = BlockRef<'s>;
 
+    #[inline]
     fn bytes(&self) -> &[u8] {
         self
     }
 
-    fn block(self, header: &Header) -> Option<BlockRef<'s>> {
-        let Record::Block { id, version, lens, .. } = header.record else { return None };
-        let [uri, metadata, content] = lens.map(|len| len as usize);
-        let (uri, rest) = self.split_at_checked(uri)?;
-        let (metadata, rest) = rest.split_at_checked(metadata)?;
-        Some(BlockRef::new(id, version, uri, metadata, rest.get(..content)?))
+    #[inline]
+    fn block(self, id: &BlockId, head: &BlockHead) -> Option<BlockRef<'s>> {
+        head.block(id, self)
     }
 }
 
@@ -95,6 +102,7 @@ impl<'e, E> Mapped<'e, E> {
         Self { bytes, error: PhantomData }
     }
 
+    #[inline]
     fn get(&self, at: u64, len: usize) -> Option<&'e [u8]> {
         let start = usize::try_from(at).ok()?;
         self.bytes.get(start..start.checked_add(len)?)
@@ -131,6 +139,11 @@ impl<'e, E> Media for Mapped<'e, E> {
     #[inline]
     fn look<'b>(&'b mut self, at: u64, into: &'b mut [u8]) -> Result<&'b [u8], LogError<E>> {
         self.get(at, into.len()).ok_or(LogError::Corrupt { segment: 0, offset: 0 })
+    }
+
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<E>> {
+        let bytes = self.get(at, len as usize);
+        Ok(seed.and(bytes.ok_or(LogError::Corrupt { segment: 0, offset: 0 })?))
     }
 
     #[inline]
@@ -179,6 +192,28 @@ impl<S: Storage> Media for Through<'_, S> {
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.storage.read(at, into).map_err(LogError::Storage)
     }
+
+    // As much at once as the scratch holds, whatever it was given for: it is lent for the time of the check,
+    // and given back before the block is read into it.
+    fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<S::Error>> {
+        let storage = &mut *self.storage;
+        let mut own = [0; PIECE_BYTES];
+        Arena::over(self.scratch).scope(|scratch| {
+            let room = scratch.remaining().min(len as usize);
+            let lent = scratch.slice_of::<u8>(room).unwrap_or_default();
+            let piece = if lent.len() > own.len() { lent } else { &mut own[..] };
+            let (mut crc, mut at, mut left) = (seed, at, len as usize);
+            while left > 0 {
+                let take = left.min(piece.len());
+                let piece = piece.get_mut(..take).unwrap_or_default();
+                storage.read(at, piece).map_err(LogError::Storage)?;
+                crc = crc.and(piece);
+                at += take as u64;
+                left -= take;
+            }
+            Ok(crc)
+        })
+    }
 }
 
 /// A log and the media that a reader sees it through.
@@ -207,12 +242,9 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
     ) -> Result<&'b [u8], LogError<M::Error>> {
         self.media.look(self.log.layout().slot_start(slot) + u64::from(offset), into)
     }
-}
 
-impl<M: Media> Reading<'_, '_, M> {
-    /// Where the body of the record at this place starts on the medium, and how long it is, in bytes.
-    pub(super) fn body(&self, place: Place, header: &Header) -> (u64, usize) {
-        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset + header.bytes);
-        (at, header.record.body_bytes(self.log.layout().index_form()) as usize)
+    fn check_of(&mut self, place: Place, len: u32) -> Result<u32, LogError<M::Error>> {
+        let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
+        self.media.checksum(at, len, self.log.seed(place)).map(Crc::get)
     }
 }

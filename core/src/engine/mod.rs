@@ -4,7 +4,7 @@
 //! - `mount`: format, open, recover: finding the ring and replaying it
 //! - `plan`, `places`, `write`, `work_ahead`: a batch, from its limits to its records; making room
 //!   beforehand
-//! - `media`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
+//! - `media`, `checks`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
 //!   other storage alike
 //! - `stats`, `verify`: what is in the store, and whether it is sound
 //! - `damage`, `repair`, `scrub`: what is done where records are lost, and where a bit is flipped
@@ -18,6 +18,7 @@
 
 mod capacity;
 mod chain;
+mod checks;
 mod damage;
 mod error;
 mod fresh;
@@ -77,16 +78,18 @@ pub enum Durability {
     OnSync,
 }
 
-/// When the checksums of a block are checked as it is read. Headers always are.
+/// When the checksums of a block are checked as it is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Verify {
-    /// All of a segment when something in it is read for the first time.
+    /// All of a segment, headers and bodies, when something in it is read for the first time. What changes on
+    /// media after that is found by `verify`, and by a find if it is in the record's id.
+    /// Where a segment does not hold, and in the open one, as with `EveryRead`.
     #[default]
     FirstRead,
-    /// The block, each time.
+    /// The block, header and body, each time.
     EveryRead,
-    /// Never; `verify` looks at everything.
+    /// Headers only, each time; `verify` looks at everything.
     Never,
 }
 

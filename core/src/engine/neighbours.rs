@@ -30,7 +30,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
         kind: Option<EdgeKind>,
     ) -> Result<Self, ReadError<M::Error>> {
         let state = reader.state;
-        let node = reader.node(id)?.map(|(node, _, _)| node);
+        let node = reader.node(id)?;
         let list = match node {
             Some(node) => {
                 reader.check_list(node, direction)?;

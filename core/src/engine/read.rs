@@ -1,24 +1,20 @@
 //! Point reads: find, contains, version; and the reader from which scans and edges start.
 
+use super::checks::{Check, Checks};
 use super::damage::Damage;
 use super::error::ReadError;
 use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::{Nodes, Order, Scan};
-use super::{Mode, StorageEngine, Verify};
-use crate::format::{Header, Place, Record};
+use super::{Mode, StorageEngine};
+use crate::format::{BlockHead, HEADER_BYTES_MAX, Header, Place};
+use crate::index::Candidate;
 use crate::log::{BodyFlip, BodyState, Log, ReadLog, Step, Walk};
-use crate::state::{Adjacency, Home, State, Store};
+use crate::state::{Adjacency, State, Store};
 use crate::storage::{MappedStorage, Storage};
 use crate::types::{
     BlockId, BlockRef, Direction, EdgeKey, EdgeKind, GraphEdge, Location, NodeNumber,
 };
-use core::sync::atomic::{AtomicU8, Ordering};
-
-/// Nothing was verified; all of it was, and is sound; there is damage, so that every read looks for itself.
-const UNVERIFIED: u8 = 0;
-const SOUND: u8 = 1;
-const DAMAGED: u8 = 2;
 
 /// A reader of a store as it is now. It borrows the engine, so that nothing is written while it lives.
 ///
@@ -28,8 +24,7 @@ const DAMAGED: u8 = 2;
 pub struct Reader<'e, 'r, M> {
     pub(super) log: &'e Log<'r>,
     pub(super) state: &'e State<'r>,
-    verified: &'e [AtomicU8],
-    verify: Verify,
+    checks: Checks<'e>,
     /// Whether nothing is known of the store.
     lost: bool,
     /// Where records are lost, so that what lies before may be the past.
@@ -47,16 +42,16 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Reader {
             log: &self.store.log,
             state: &self.store.state,
-            verified: self.verified,
-            verify: self.config.verify,
+            checks: Checks::new(self.verified, self.config.verify),
             lost: self.mode == Mode::Lost,
             damage: self.damage(),
             media: Through::new(&mut self.store.storage, scratch),
         }
     }
 
-    /// The block with this id, read into `scratch`. One read for its header and one for the rest;
-    /// none for an id that is not there.
+    /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for
+    /// an id that is not there. Where the config asks for a check, first two more for each 8 KiB, since the
+    /// scratch is also what a body is checked in.
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small for the block.
@@ -69,14 +64,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let Store { storage, log, state } = &mut self.store;
         let media = Through::new(storage, &mut *scratch);
         let lost = self.mode == Mode::Lost;
-        let (verified, verify) = (&*self.verified, self.config.verify);
-        let mut reader = Reader { log, state, verified, verify, lost, damage, media };
-        let found = reader.locate(id)?.filter(|(header, _)| is_block(header));
-        let Some((header, place)) = found else { return Ok(None) };
-        let (at, len) = reader.reading().body(place, &header);
-        let flip = reader.verify(place, &header)?;
-        reader.media.span(at, len, flip)?;
-        Ok(scratch.get(..len).unwrap_or_default().block(&header))
+        let checks = Checks::new(self.verified, self.config.verify);
+        let mut reader = Reader { log, state, checks, lost, damage, media };
+        let Some(found) = reader.locate(id)? else { return Ok(None) };
+        let corrupt = reader.corrupt(found.place);
+        let len = reader.body(&found)?.bytes().len();
+        let bytes = scratch.get(..len).unwrap_or_default();
+        found.head.block(id, bytes).ok_or(corrupt).map(Some)
     }
 
     /// Whether there is a block with this id.
@@ -102,8 +96,7 @@ impl<'r, S: MappedStorage> StorageEngine<'r, S> {
         Reader {
             log: &self.store.log,
             state: &self.store.state,
-            verified: self.verified,
-            verify: self.config.verify,
+            checks: Checks::new(self.verified, self.config.verify),
             lost: self.mode == Mode::Lost,
             damage: self.damage(),
             media: Mapped::new(self.store.storage.bytes()),
@@ -119,8 +112,14 @@ impl<'r, S: MappedStorage> StorageEngine<'r, S> {
     }
 }
 
-fn is_block(header: &Header) -> bool {
-    matches!(header.record, Record::Block { .. })
+/// A block's record that is there: what its header says, and where it lies.
+struct Found {
+    head: BlockHead,
+    place: Place,
+    /// Where the record starts on the medium, in bytes.
+    start: u64,
+    /// Whether it was read as part of a sound segment, so that nothing of it is checked any more.
+    sound: bool,
 }
 
 /// The block type of a reader's media.
@@ -128,10 +127,8 @@ pub type BlockOf<'s, M> = <<M as Media>::Span<'s> as Span>::Block;
 
 impl<'e, 'r, E> Reader<'e, 'r, Mapped<'e, E>> {
     fn into_find(mut self, id: &BlockId) -> Result<Option<BlockRef<'e>>, ReadError<E>> {
-        let Some((header, place)) = self.locate(id)?.filter(|(header, _)| is_block(header)) else {
-            return Ok(None);
-        };
-        self.block_at(place, &header).map(Some)
+        let Some(found) = self.locate(id)? else { return Ok(None) };
+        self.block(id, &found).map(Some)
     }
 }
 
@@ -146,26 +143,12 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     }
 
     /// Refuses to answer with what may be the past.
+    #[inline]
     pub(super) fn check_newest(&self, at: Location) -> Result<(), ReadError<M::Error>> {
         match self.damage.filter(|damage| damage.is_behind(self.log, at)) {
             Some(damage) => Err(damage.into()),
             None => Ok(()),
         }
-    }
-
-    /// The node with this id, and its home record.
-    pub(super) fn node(&mut self, id: &BlockId) -> Result<Option<Home>, ReadError<M::Error>> {
-        self.check_known()?;
-        let state = self.state;
-        let found = state.lookup(&mut self.reading(), id)?;
-        self.check_newest(found.map_or(Location::NONE, |(_, location, _)| location))?;
-        Ok(found)
-    }
-
-    /// The home record of the node with this id.
-    fn locate(&mut self, id: &BlockId) -> Result<Option<(Header, Place)>, ReadError<M::Error>> {
-        let found = self.node(id)?;
-        Ok(found.map(|(_, location, header)| (header, self.log.layout().place(location))))
     }
 
     /// Refuses to answer from a list of edges that may be the past.
@@ -186,15 +169,63 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         }
     }
 
+    /// The node with this id.
+    pub(super) fn node(&mut self, id: &BlockId) -> Result<Option<NodeNumber>, ReadError<M::Error>> {
+        self.check_known()?;
+        let state = self.state;
+        let found = state.lookup(&mut self.reading(), id)?;
+        self.check_newest(found.map_or(Location::NONE, |(_, location, _)| location))?;
+        Ok(found.map(|(number, ..)| number))
+    }
+
+    /// The record of the block with this id.
+    ///
+    /// In a sound segment the id stands for the header's check: a record that holds another one, though the
+    /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check.
+    #[inline(always)]
+    fn locate(&mut self, id: &BlockId) -> Result<Option<Found>, ReadError<M::Error>> {
+        self.check_known()?;
+        let index = &self.state.index;
+        for candidate in index.candidates(index.hash(id)) {
+            let place = self.log.layout().place(candidate.location);
+            let start = self.log.layout().start(candidate.location);
+            if self.checks.is_sound(place.slot) {
+                let left = self.log.layout().segment_bytes().saturating_sub(place.offset) as usize;
+                let mut bytes = [0; HEADER_BYTES_MAX];
+                let bytes = bytes.get_mut(..left.min(HEADER_BYTES_MAX)).unwrap_or_default();
+                let bytes = self.media.look(start, bytes)?;
+                if let Some(head) = BlockHead::parse_unchecked(bytes, id) {
+                    self.check_newest(candidate.location)?;
+                    return Ok(Some(Found { head, place, start, sound: true }));
+                }
+            }
+            if let Some(head) = self.checked_head(candidate, id)? {
+                self.check_newest(candidate.location)?;
+                return Ok(Some(Found { head, place, start, sound: false }));
+            }
+        }
+        self.check_newest(Location::NONE)?;
+        Ok(None)
+    }
+
+    /// The head of a candidate's record; `None` if it is another id's, or has no block.
+    #[inline(never)]
+    fn checked_head(
+        &mut self,
+        candidate: Candidate,
+        id: &BlockId,
+    ) -> Result<Option<BlockHead>, ReadError<M::Error>> {
+        let header = self.reading().known_header(candidate.location)?;
+        Ok(BlockHead::of(&header).filter(|_| header.record.id() == Some(id)))
+    }
+
     /// The block with this id. O(1) expected; a miss reads nothing.
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small.
     pub fn find(&mut self, id: &BlockId) -> Result<Option<BlockOf<'_, M>>, ReadError<M::Error>> {
-        let Some((header, place)) = self.locate(id)?.filter(|(header, _)| is_block(header)) else {
-            return Ok(None);
-        };
-        self.block_at(place, &header).map(Some)
+        let Some(found) = self.locate(id)? else { return Ok(None) };
+        self.block(id, &found).map(Some)
     }
 
     /// Hands each of the blocks with these ids to `found`, in the order of the ids; `None` for one
@@ -216,21 +247,18 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             ids.iter().for_each(|id| index.prefetch(index.hash(id)));
             for id in ids {
                 if let Some(candidate) = index.candidates(index.hash(id)).next() {
-                    let place = self.log.layout().place(candidate.location);
-                    let at = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
-                    self.media.expect(at);
+                    self.media.expect(self.log.layout().start(candidate.location));
                 }
             }
             for (at, id) in ids.iter().enumerate() {
                 let at = group * TOGETHER + at;
-                let located = self.locate(id)?.filter(|(header, _)| is_block(header));
-                let Some((header, place)) = located else {
+                let Some(located) = self.locate(id)? else {
                     found(at, None);
                     continue;
                 };
-                let corrupt = self.corrupt(place);
-                let body = self.body_at(place, &header)?;
-                let block = body.bytes().block(&header).ok_or(corrupt)?;
+                let corrupt = self.corrupt(located.place);
+                let body = self.body(&located)?;
+                let block = located.head.block(id, body.bytes()).ok_or(corrupt)?;
                 found(at, Some(block));
             }
         }
@@ -242,7 +270,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// # Errors
     /// The storage refused, or the record is damaged.
     pub fn contains(&mut self, id: &BlockId) -> Result<bool, ReadError<M::Error>> {
-        Ok(self.locate(id)?.is_some_and(|(header, _)| is_block(&header)))
+        Ok(self.locate(id)?.is_some())
     }
 
     /// The version of the block with this id.
@@ -250,10 +278,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// # Errors
     /// The storage refused, or the record is damaged.
     pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
-        Ok(self.locate(id)?.and_then(|(header, _)| match header.record {
-            Record::Block { version, .. } => Some(version),
-            _ => None,
-        }))
+        Ok(self.locate(id)?.map(|found| found.head.version))
     }
 
     /// Whether the edge is there. A few binary searches in one record.
@@ -262,8 +287,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The storage refused, or a record is damaged.
     pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
         let state = self.state;
-        let Some((source, ..)) = self.node(&edge.source)? else { return Ok(false) };
-        let Some((target, ..)) = self.node(&edge.target)? else { return Ok(false) };
+        let Some(source) = self.node(&edge.source)? else { return Ok(false) };
+        let Some(target) = self.node(&edge.target)? else { return Ok(false) };
         self.check_list(source, Direction::Out)?;
         let key = EdgeKey { kind: edge.kind.0, number: target };
         Ok(state.has_edge(&mut self.reading(), source, key)?)
@@ -292,24 +317,41 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         Neighbours::new(self, id, direction, kind)
     }
 
-    /// The block whose record lies there.
+    /// The block whose record's header was read there.
     pub(super) fn block_at(
         &mut self,
         place: Place,
         header: &Header,
     ) -> Result<BlockOf<'_, M>, ReadError<M::Error>> {
-        let corrupt = self.corrupt(place);
-        self.body_at(place, header)?.block(header).ok_or(corrupt)
+        let start = self.log.layout().slot_start(place.slot) + u64::from(place.offset);
+        let head = BlockHead::of(header).zip(header.record.id());
+        let (head, id) = head.ok_or_else(|| self.corrupt(place))?;
+        self.block(id, &Found { head, place, start, sound: false })
     }
 
-    fn body_at(
+    #[inline]
+    fn block(
         &mut self,
-        place: Place,
-        header: &Header,
-    ) -> Result<M::Span<'_>, ReadError<M::Error>> {
-        let flip = self.verify(place, header)?;
-        let (at, len) = self.reading().body(place, header);
-        self.media.span(at, len, flip)
+        id: &BlockId,
+        found: &Found,
+    ) -> Result<BlockOf<'_, M>, ReadError<M::Error>> {
+        let corrupt = self.corrupt(found.place);
+        self.body(found)?.block(id, &found.head).ok_or(corrupt)
+    }
+
+    /// The body of the block, checked as the config asks, and mended where it can be.
+    #[inline]
+    fn body(&mut self, found: &Found) -> Result<M::Span<'_>, ReadError<M::Error>> {
+        let flip = if found.sound { None } else { self.check(found)? };
+        let at = found.start + u64::from(found.head.header_bytes);
+        self.media.span(at, found.head.body_bytes() as usize, flip)
+    }
+
+    fn body_state(&mut self, found: &Found) -> Result<BodyState, ReadError<M::Error>> {
+        let Found { head, place, .. } = found;
+        let body = Place { slot: place.slot, offset: place.offset + head.header_bytes };
+        // Below the segment size, which is 32 bits: the header's check held.
+        Ok(self.reading().body_state_at(body, head.body_bytes() as u32)?)
     }
 
     /// The error that names a place.
@@ -320,40 +362,32 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
 
     /// Checks what the config asks to be checked before a body is handed out. Returns the bit that is flipped
     /// in it, where it can be mended.
-    fn verify(
-        &mut self,
-        place: Place,
-        header: &Header,
-    ) -> Result<Option<BodyFlip>, ReadError<M::Error>> {
-        let known = self.verified.get(place.slot as usize);
-        let state = known.map_or(DAMAGED, |known| known.load(Ordering::Relaxed));
-        match self.verify {
-            Verify::Never => return Ok(None),
-            Verify::FirstRead if state == SOUND => return Ok(None),
-            Verify::FirstRead
-                if state == UNVERIFIED && self.log.ring.head() != Some(place.slot) =>
-            {
-                let sound = self.segment_is_sound(place.slot)?;
-                if let Some(known) = known {
-                    known.store(if sound { SOUND } else { DAMAGED }, Ordering::Relaxed);
-                }
-                if sound {
-                    return Ok(None);
-                }
-            }
-            Verify::FirstRead | Verify::EveryRead => {}
+    #[inline(never)]
+    fn check(&mut self, found: &Found) -> Result<Option<BodyFlip>, ReadError<M::Error>> {
+        let slot = found.place.slot;
+        let check = self.checks.of_body(slot);
+        if check == Check::Nothing {
+            return Ok(None);
         }
-        match self.reading().body_state(place, header)? {
+        if check == Check::Segment && self.log.ring.head() != Some(slot) {
+            let sound = self.segment_is_sound(slot)?;
+            self.checks.note(slot, sound);
+            if sound {
+                return Ok(None);
+            }
+        }
+        match self.body_state(found)? {
             BodyState::Sound => Ok(None),
             BodyState::OneBit(flip) if M::MENDS => Ok(Some(flip)),
-            BodyState::OneBit(_) | BodyState::Damaged => Err(self.corrupt(place)),
+            BodyState::OneBit(_) | BodyState::Damaged => Err(self.corrupt(found.place)),
         }
     }
 
-    /// Whether every record of a sealed segment holds.
+    /// Whether every record of a sealed segment holds as it lies, header and body.
     fn segment_is_sound(&mut self, slot: u32) -> Result<bool, ReadError<M::Error>> {
         let first = self.log.layout().first_offset();
-        let mut walk = Walk::new(slot, first, self.log.end_of(slot)).checking_bodies();
+        // Nothing is mended: a header that would have to be cannot be read unchecked later.
+        let mut walk = Walk::new(slot, first, self.log.end_of(slot)).checking_bodies().unproven();
         loop {
             match walk.next(&mut self.reading())? {
                 Step::End => return Ok(true),

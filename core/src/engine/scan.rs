@@ -9,8 +9,9 @@ use super::error::ReadError;
 use super::media::Media;
 use super::read::{BlockOf, Reader};
 use crate::format::{Header, Place, Record};
+use crate::index::Homes;
 use crate::log::{ReadLog, Step, Walk};
-use crate::types::{BlockId, Location, NodeNumber, Sequence};
+use crate::types::{BlockId, Location, Sequence};
 
 /// Places that a scan from the newest on keeps at once.
 const WINDOW: usize = 64;
@@ -228,14 +229,15 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
 /// The ids of all nodes: of blocks, and of ends of edges that have no block. In the order of their numbers.
 pub struct Nodes<'e, 'r, M> {
     reader: Reader<'e, 'r, M>,
-    next: u32,
+    homes: Homes<'e>,
     /// Whether it was said that ids may be missing.
     said: bool,
 }
 
 impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
     pub(super) fn new(reader: Reader<'e, 'r, M>) -> Self {
-        Self { reader, next: 0, said: false }
+        let homes = reader.state.index.homes();
+        Self { reader, homes, said: false }
     }
 
     /// The next id. Reads its record's header.
@@ -251,10 +253,7 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
             self.said = true;
             return Err(damage.into());
         }
-        let state = self.reader.state;
-        while self.next < state.index.high_water() {
-            let home = state.index.home(NodeNumber::new(self.next));
-            self.next += 1;
+        for (_, home) in self.homes.by_ref() {
             if home.is_none() {
                 continue;
             }

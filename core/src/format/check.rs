@@ -25,6 +25,7 @@ impl Crc {
 
     /// The checksum of everything so far and then `bytes`.
     #[must_use]
+    #[inline]
     pub fn and(self, bytes: &[u8]) -> Self {
         Self(update(self.0, bytes))
     }
@@ -46,6 +47,7 @@ impl Salt {
     }
 
     /// The seed of a check over the bytes at `offset` bytes in the segment with this number.
+    #[inline]
     pub fn at(self, segment_number: u32, offset: u32) -> Crc {
         let place = u64::from(segment_number) | u64::from(offset) << 32;
         self.0.and(&place.to_le_bytes())

@@ -31,6 +31,9 @@ pub struct Layout {
     store: StoreId,
     geometry: Geometry,
     segment_bytes: u32,
+    /// These follow from the above; each read asks for them.
+    align: u32,
+    units_per_segment: u32,
 }
 
 impl Layout {
@@ -54,12 +57,14 @@ impl Layout {
                 max: SEGMENT_BYTES_MAX,
             });
         }
-        let layout = Self { store, geometry, segment_bytes };
-        let max = u64::from(layout.align()) * u64::from(u32::MAX / 2);
+        let least = if segment_bytes >= LARGE_SEGMENT_BYTES { ALIGN_LARGE } else { ALIGN_SMALL };
+        let align = least.max(write);
+        let max = u64::from(align) * u64::from(u32::MAX / 2);
         if geometry.capacity_bytes > max {
             return Err(LayoutError::Capacity { given: geometry.capacity_bytes, max });
         }
-        Ok(layout)
+        let units_per_segment = segment_bytes / align;
+        Ok(Self { store, geometry, segment_bytes, align, units_per_segment })
     }
 
     /// The store's id.
@@ -85,9 +90,7 @@ impl Layout {
 
     /// Every record starts at, and is padded to, a multiple of this.
     pub const fn align(&self) -> u32 {
-        let least =
-            if self.segment_bytes >= LARGE_SEGMENT_BYTES { ALIGN_LARGE } else { ALIGN_SMALL };
-        if self.geometry.write_bytes > least { self.geometry.write_bytes } else { least }
+        self.align
     }
 
     /// `bytes`, rounded up to the alignment.
@@ -125,10 +128,16 @@ impl Layout {
     }
 
     /// Slot and offset, in bytes, of a location.
+    #[inline]
     pub const fn place(&self, location: Location) -> Place {
-        let units_per_segment = self.segment_bytes / self.align();
-        let slot = location.get() / units_per_segment;
-        Place { slot, offset: location.get() % units_per_segment * self.align() }
+        let slot = location.get() / self.units_per_segment;
+        Place { slot, offset: location.get() % self.units_per_segment * self.align }
+    }
+
+    /// Where the record of a location starts on the medium, in bytes.
+    #[inline]
+    pub const fn start(&self, location: Location) -> u64 {
+        location.get() as u64 * self.align as u64
     }
 }
 

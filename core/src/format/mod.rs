@@ -4,6 +4,7 @@
 //! [`Header`] is a record header whose check held, a [`FoundHeader`] a segment header. This room
 //! computes; it does no input or output.
 
+mod block;
 mod check;
 mod entry;
 mod layout;
@@ -15,6 +16,7 @@ mod segment;
 mod tests;
 mod varint;
 
+pub use block::BlockHead;
 pub use check::{CHUNK_BYTES, Crc, Salt};
 pub use entry::{entry_bytes, entry_key};
 pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};

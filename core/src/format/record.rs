@@ -401,6 +401,7 @@ impl Header {
     /// Reads the header at the start of `bytes` (up to [`HEADER_BYTES_MAX`] of them) and checks it.
     ///
     /// `None` if there is no valid header: there is nothing more that could be said of such bytes.
+    #[inline]
     pub fn parse(bytes: &[u8], seed: Crc) -> Option<Self> {
         let mut reader = varint::Reader::new(bytes);
         let tag = Tag::new(reader.byte()?)?;
@@ -413,14 +414,13 @@ impl Header {
     }
 }
 
+#[inline]
 fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
     let number = |reader: &mut varint::Reader<'_>| reader.u32().map(NodeNumber::new);
     let id = |reader: &mut varint::Reader<'_>| reader.array().map(BlockId::new);
     Some(match kind {
         Kind::Block => {
-            let number = number(reader)?;
-            let version = reader.u64()?;
-            let lens = [reader.u32()?, reader.u32()?, reader.u32()?];
+            let (number, version, lens) = block_fields(reader)?;
             Record::Block { number, version, lens, id: id(reader)? }
         }
         Kind::Node => Record::Node { number: number(reader)?, id: id(reader)? },
@@ -453,6 +453,14 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
             previous: reader.u32()?,
         }),
     })
+}
+
+/// The fields of a block: number, version, lengths. Its id is behind them.
+#[inline]
+pub(super) fn block_fields(reader: &mut varint::Reader<'_>) -> Option<(NodeNumber, u64, [u32; 3])> {
+    let number = NodeNumber::new(reader.u32()?);
+    let version = reader.u64()?;
+    Some((number, version, [reader.u32()?, reader.u32()?, reader.u32()?]))
 }
 
 fn range(reader: &mut varint::Reader<'_>) -> Option<KeyRange> {

@@ -1,5 +1,5 @@
 //! Variable-length numbers: seven bits a byte, least significant first, the top bit set on all but
-//! the last (LEB128).
+//! the last (LEB128). Each number has one encoding, the shortest.
 
 /// The most bytes that a number takes.
 pub(super) const MAX_BYTES: usize = 10;
@@ -18,19 +18,21 @@ impl<'b> Reader<'b> {
         self.rest.len()
     }
 
+    #[inline]
     pub(super) fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*byte)
     }
 
+    #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.rest.split_first_chunk()?;
         self.rest = rest;
         Some(*array)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn u64(&mut self) -> Option<u64> {
         // Nearly all numbers take one byte.
         match self.rest.split_first() {
@@ -42,13 +44,14 @@ impl<'b> Reader<'b> {
         }
     }
 
+    #[inline(never)]
     fn long(&mut self) -> Option<u64> {
         let mut value = 0;
         for place in 0..MAX_BYTES as u32 {
             let byte = self.byte()?;
             let bits = u64::from(byte & 0x7F);
-            // The tenth byte has room for one bit only.
-            if place == 9 && bits > 1 {
+            // The tenth byte has room for one bit only, and a last byte of zeros could be left out.
+            if place == 9 && bits > 1 || byte == 0 && place > 0 {
                 return None;
             }
             value |= bits << (7 * place);
@@ -59,10 +62,12 @@ impl<'b> Reader<'b> {
         None
     }
 
+    #[inline]
     pub(super) fn u32(&mut self) -> Option<u32> {
         u32::try_from(self.u64()?).ok()
     }
 
+    #[inline]
     pub(super) fn u16(&mut self) -> Option<u16> {
         u16::try_from(self.u64()?).ok()
     }
@@ -91,11 +96,40 @@ mod tests {
         }
 
         #[test]
+        fn a_number_with_zeros_behind_it_is_refused(value in any::<u64>(), shift in 0u32..64) {
+            let mut bytes = HeaderBytes::default();
+            bytes.number(value >> shift);
+            let mut longer = bytes.as_slice().to_vec();
+            if let Some(last) = longer.last_mut() {
+                *last |= 0x80;
+            }
+            longer.push(0);
+            prop_assert_eq!(Reader::new(&longer).u64(), None);
+        }
+
+        #[test]
         fn no_bytes_make_it_fail_otherwise_than_by_none(
             bytes in proptest::collection::vec(any::<u8>(), 0..12),
         ) {
             let mut reader = Reader::new(&bytes);
             while reader.u64().is_some() {}
+        }
+    }
+
+    #[test]
+    fn of_all_three_bytes_those_are_a_number_that_it_would_be_written_as() {
+        for word in 0..1_u32 << 24 {
+            let bytes = &word.to_le_bytes()[..3];
+            let mut reader = Reader::new(bytes);
+            let Some(number) = reader.u64() else {
+                // It has no end here, or its last byte is one too many.
+                let end = bytes.iter().position(|byte| byte & 0x80 == 0);
+                assert!(end.is_none_or(|end| end > 0 && bytes[end] == 0), "{bytes:?}");
+                continue;
+            };
+            let mut written = HeaderBytes::default();
+            written.number(number);
+            assert_eq!(bytes[..3 - reader.remaining()], *written.as_slice(), "{bytes:?}");
         }
     }
 }

@@ -315,17 +315,17 @@ impl Iterator for Homes<'_> {
         let (word, _) = bit_of(NodeNumber::new(self.next));
         let used = self.used_bits.get(word..).unwrap_or_default();
         let homes = self.home.get(index_of(NodeNumber::new(self.next))..).unwrap_or_default();
-        for ((used, homes), first) in
-            used.iter().zip(homes.chunks(u32::BITS as usize)).zip((self.next..).step_by(32))
-        {
-            let numbers = (first..).map(NodeNumber::new);
-            let homes = homes.iter().map(|home| Location::new(*home));
-            if *used == u32::MAX {
-                sum = numbers.zip(homes).fold(sum, &mut f);
+        let pieces = used.iter().zip(homes.chunks(u32::BITS as usize));
+        for ((used, homes), first) in pieces.zip((self.next..).step_by(u32::BITS as usize)) {
+            // The place is below 32.
+            let item =
+                |at: usize, home: &u32| (NodeNumber::new(first + at as u32), Location::new(*home));
+            let whole = homes.first_chunk::<{ u32::BITS as usize }>();
+            if let Some(homes) = whole.filter(|_| *used == u32::MAX) {
+                sum = homes.iter().enumerate().fold(sum, |sum, (at, home)| f(sum, item(at, home)));
             } else {
-                let items = numbers.zip(homes).zip(0..);
-                let items = items.filter(|(_, bit)| used >> bit & 1 == 1);
-                sum = items.fold(sum, |sum, (item, _)| f(sum, item));
+                let homes = homes.iter().enumerate().filter(|(at, _)| used >> at & 1 == 1);
+                sum = homes.fold(sum, |sum, (at, home)| f(sum, item(at, home)));
             }
         }
         sum
@@ -358,5 +358,30 @@ fn get(column: &[u32], number: NodeNumber) -> u32 {
 fn set(column: &mut [u32], number: NodeNumber, value: u32) {
     if let Some(place) = column.get_mut(index_of(number)) {
         *place = value;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn the_homes_are_those_of_the_used_numbers_whether_stepped_through_or_folded() {
+        let ([mut home, mut out, mut into], mut used_bits) = ([[0; 200]; 3], [0; 7]);
+        let mut numbers = Numbers::new(200, [&mut home, &mut out, &mut into], &mut used_bits);
+        let item = |value: u32| (NodeNumber::new(value), Location::new(value + 1));
+        (0..170).for_each(|value| assert_eq!(numbers.take(item(value).0), Ok(true)));
+        (0..170).for_each(|value| numbers.set_home(item(value).0, item(value).1));
+        let released = [0, 31, 40, 64, 95, 150];
+        released.iter().for_each(|value| numbers.release(NodeNumber::new(*value)));
+        let used = (0..170).filter(|value| !released.contains(value));
+        let expected: Vec<_> = used.map(item).collect();
+        for stepped in [0, 1, 30, 31, 32, 100, expected.len()] {
+            let mut homes = numbers.homes();
+            let mut found: Vec<_> = (0..stepped).filter_map(|_| homes.next()).collect();
+            homes.for_each(|item| found.push(item));
+            assert_eq!(found, expected, "{stepped}");
+        }
     }
 }

@@ -47,6 +47,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
+    #[inline]
     fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
@@ -91,10 +92,20 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
+    #[inline]
     fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
-        if let Some(header) = self.header(place)? {
-            return Ok(Some(header));
+        match self.header(place)? {
+            Some(header) => Ok(Some(header)),
+            None => self.mend_header(place),
         }
+    }
+
+    /// As [`mended_header`](Self::mended_header), of a header that is not valid as it lies.
+    ///
+    /// # Errors
+    /// The storage refused.
+    #[cold]
+    fn mend_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
         let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
@@ -107,6 +118,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused, or the record is damaged.
+    #[inline]
     fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
         let place = self.log().layout().place(location);
         self.mended_header(place)?.ok_or_else(|| self.log().corrupt(place))
@@ -135,14 +147,27 @@ pub trait ReadLog {
     ) -> Result<BodyState, LogError<Self::Error>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
-        let body = place.offset + header.bytes;
+        let body = Place { slot: place.slot, offset: place.offset + header.bytes };
+        self.body_state_at(body, body_bytes)
+    }
+
+    /// What the checks of the body say that starts at a place and has so many bytes. O(its length), in
+    /// small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_state_at(
+        &mut self,
+        Place { slot, offset: body }: Place,
+        body_bytes: u32,
+    ) -> Result<BodyState, LogError<Self::Error>> {
         let mut state = BodyState::Sound;
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
-            let crc = self.check_of(Place { slot: place.slot, offset: body + start }, len)?;
+            let crc = self.check_of(Place { slot, offset: body + start }, len)?;
             let mut check = [0; CHECK_BYTES as usize];
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
-            self.read(place.slot, check_at, &mut check)?;
+            self.read(slot, check_at, &mut check)?;
             let syndrome = u32::from_le_bytes(check) ^ crc;
             if syndrome == 0 {
                 continue;
@@ -161,7 +186,7 @@ pub trait ReadLog {
         Ok(state)
     }
 
-    /// The check over `len` bytes at a place.
+    /// The check over `len` bytes at a place. In small reads, unless there is a better way.
     ///
     /// # Errors
     /// The storage refused.

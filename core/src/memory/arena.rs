@@ -27,6 +27,11 @@ impl<'r> Arena<'r> {
         Self { rest: region, given_bytes, pools: 0 }
     }
 
+    /// An arena over a caller's scratch. What was in it is overwritten by what is taken.
+    pub fn over(scratch: &'r mut [u8]) -> Self {
+        Self::new(super::carve::as_uninit(scratch))
+    }
+
     /// A slice of `count` zeroed values. O(its bytes).
     ///
     /// # Errors

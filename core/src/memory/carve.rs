@@ -49,6 +49,23 @@ pub(super) fn carve<'r, T: Plain>(
     Ok(unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<T>(), count) })
 }
 
+/// Bytes that hold something, as bytes that may hold nothing: how an arena sees a caller's scratch.
+///
+/// For this room only: whoever has the result must not make any of it uninitialised. An arena does not: it
+/// writes zeros, poison, and values of types without padding.
+pub(super) fn as_uninit(bytes: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    let (start, count) = (bytes.as_mut_ptr().cast::<MaybeUninit<u8>>(), bytes.len());
+    // SAFETY:
+    // - The pointer is not null, is aligned and spans `count` elements of one allocation, as `bytes` did:
+    //   `MaybeUninit<u8>` has the size and the alignment of `u8`.
+    // - Each element is a valid value: any byte is a `MaybeUninit<u8>`.
+    // - Nothing else reaches the memory meanwhile: the result has the lifetime of the exclusive borrow it
+    //   consumes.
+    // - All bytes are initialised when that borrow ends: they are now, and this room's arenas, which alone
+    //   call this, write initialised bytes only.
+    unsafe { slice::from_raw_parts_mut(start, count) }
+}
+
 /// How many bytes lie between `address` and the next multiple of `align`, a power of two.
 pub(super) const fn padding(address: usize, align: usize) -> usize {
     address.wrapping_neg() & (align - 1)

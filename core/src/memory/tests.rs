@@ -366,6 +366,32 @@ fn what_a_scope_took_is_poisoned_at_its_end_and_nothing_else() {
 }
 
 #[test]
+fn scratch_that_an_arena_lent_is_the_callers_again_and_holds_bytes() {
+    let mut scratch = [7_u8; 100];
+    for start in 0..9 {
+        let bytes = &mut scratch[start..];
+        bytes.fill(7);
+        let given = bytes.len();
+        let sum = Arena::over(bytes).scope(|scratch| {
+            let words = scratch.slice_of::<u64>(4).unwrap();
+            assert_eq!(words, [0; 4]);
+            words.fill(0x0101_0101_0101_0101);
+            assert!(scratch.remaining() < given - 31);
+            words.iter().map(|word| word.count_ones()).sum::<u32>()
+        });
+        assert_eq!(sum, 32);
+        let end = if cfg!(debug_assertions) { POISON } else { 1 };
+        assert_eq!(bytes.iter().filter(|byte| **byte == 7).count(), given - 32 - padding_of(bytes));
+        assert!(bytes.iter().filter(|byte| **byte == end).count() >= 32);
+    }
+}
+
+/// How many bytes of padding an arena takes before a `u64`; debug builds poison them, too.
+fn padding_of(bytes: &[u8]) -> usize {
+    if cfg!(debug_assertions) { bytes.as_ptr().addr().wrapping_neg() % 8 } else { 0 }
+}
+
+#[test]
 fn owned_values_pass_from_owner_to_owner_at_no_cost() {
     let (engine, table) = (Engine::token(), Table::token());
     let mut filled = Owned::new([1u8, 2], &engine);

@@ -5,6 +5,7 @@
 //!
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
+mod bench;
 mod million;
 mod miri;
 mod package;
@@ -34,6 +35,7 @@ const TASKS: &[Task] = &[
         summary: "the library crates, packed together and built from their packages",
         run: package::run,
     },
+    Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
     Task {
         name: "million",
         summary: "a million blocks and ten million edges: imported, compared, verified, measured",
@@ -134,7 +136,9 @@ mod tests {
 
     #[test]
     fn an_unknown_task_an_absent_one_and_a_surplus_argument_are_wrong_usage() {
-        for arguments in [&["nothing"][..], &[], &["help", "me"], &["tidy", "--fast"]] {
+        for arguments in
+            [&["nothing"][..], &[], &["help", "me"], &["tidy", "--fast"], &["bench", "all"]]
+        {
             assert!(matches!(call(arguments), Err(Failure::Usage(_))), "{arguments:?}");
         }
         assert!(call(&["help"]).is_ok());

@@ -274,7 +274,8 @@ fn what_a_pool_takes_back_is_poisoned() {
     let mut pool = Arena::new(&mut region[..]).pool_of::<[u32; 2]>(3).unwrap();
     let [first, _, _] = [1, 2, 3].map(|value| pool.acquire([value; 2]).unwrap());
     pool.release(first).unwrap();
+    // The number of the next free slot lies in the region with its least byte first.
     assert_eq!(pool.values, [[NONE, 0xDDDD_DDDD], [2; 2], [3; 2]]);
     pool.clear();
-    assert_eq!(pool.values, [1, 2, NONE].map(|next| [next, 0xDDDD_DDDD]));
+    assert_eq!(pool.values, [1_u32, 2, NONE].map(|next| [next.to_le(), 0xDDDD_DDDD]));
 }
