@@ -9,7 +9,7 @@ use kausaldb::log::LogError;
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Finding, FormatOptions,
-    GraphEdge, ReadError, StorageEngine, StoreId, WriteError, format,
+    GraphEdge, OnDamage, ReadError, StorageEngine, StoreId, WriteError, format,
 };
 use kausaldb_sim::{SimError, SimNor};
 
@@ -163,9 +163,9 @@ fn hurt_and_go_on(seed: u64) -> Result<(), String> {
         let at = random.below(14) * u64::from(SEGMENT_BYTES) + in_segment;
         image[at as usize..].iter_mut().take(6).for_each(|byte| *byte = random.next() as u8);
     }
-    let opened = open(storage, capacity, Config::default());
+    let config = Config { on_damage: OnDamage::Repair, ..Config::default() };
+    let opened = open(storage, capacity, config);
     let mut engine = opened.map_err(|error| format!("does not open: {error}"))?;
-    engine.repair().map_err(|error| format!("repair: {error}"))?;
     let mut refused = 0;
     for _ in 0..300 {
         let ops = mix.batch(&mut random, &mut version);
@@ -180,7 +180,6 @@ fn hurt_and_go_on(seed: u64) -> Result<(), String> {
             }
             Err(WriteError::NeedsRecovery) => {
                 engine.recover().map_err(|error| format!("does not recover: {error}"))?;
-                engine.repair().map_err(|error| format!("repair: {error}"))?;
             }
             Err(error @ WriteError::Degraded { .. }) => return Err(error.to_string()),
             _ => {}

@@ -96,7 +96,7 @@ impl<'r> Fold<'r> {
     ///
     /// Reads that part twice and writes it once, in one record or, where it grew too long, in several.
     /// A part that is damaged beyond mending stays damaged, under a short record of its own: its edges,
-    /// and the changes that were pending for it, are known at their other ends only.
+    /// and the changes that were pending for it, are known at their other ends only, as far as those hold.
     ///
     /// # Errors
     /// The log could not be read or written.

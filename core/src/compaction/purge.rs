@@ -69,8 +69,10 @@ fn clean_neighbour<S: Storage>(
     let back = EdgeKey { kind: key.kind, number: node };
     match first_key(&mut log.on(storage), state, there, back) {
         Ok(Some(key)) if key == back => fold.fold(store, there, back),
-        // Nobody reads what a damaged list says of the node.
-        Ok(_) | Err(LogError::Corrupt { .. }) => Ok(()),
+        Ok(_) => Ok(()),
+        // It may read well again some day, and the number is another node's then: what cannot be read now
+        // is made unreadable for good.
+        Err(LogError::Corrupt { .. }) => fold.fold(store, there, back),
         Err(error) => Err(error.into()),
     }
 }
@@ -93,8 +95,7 @@ fn first_key<L: ReadLog>(
     List::from(log, state, list, from)?.next(log, state)
 }
 
-/// Folds the list of the next node that mentions the deleted one, from a number on; those of a few nodes
-/// are looked at.
+/// Cleans the list of the next node, from a number on; those without one are passed by, a few at a time.
 fn search_neighbour<S: Storage>(
     store: &mut Store<'_, S>,
     fold: &mut Fold<'_>,
@@ -102,57 +103,59 @@ fn search_neighbour<S: Storage>(
     direction: Direction,
     from: NodeNumber,
 ) -> Result<(), ApplyError<S::Error>> {
-    let Store { storage, log, state } = &mut *store;
-    let end = from.get().saturating_add(PASS_MAX).min(state.index.high_water());
-    for number in from.get()..end {
-        let list = (NodeNumber::new(number), direction.reverse());
-        if state.adjacency(list.0, list.1) == Adjacency::None || state.intents.contains(list.0) {
-            continue;
-        }
-        // Again from this one on: there may be edges of several kinds.
-        let cursor = Cursor::Search(direction, NodeNumber::new(number));
-        state.intents.set_cursor(intent.number, cursor);
-        match find_mention(&mut log.on(storage), state, list, intent.number)? {
-            Some(key) => return fold.fold(store, list, key),
-            None => {
-                let next = Cursor::Search(direction, NodeNumber::new(number + 1));
-                state.intents.set_cursor(intent.number, next);
-                return Ok(());
-            }
-        }
-    }
-    let next = match end < state.index.high_water() {
-        true => Cursor::Search(direction, NodeNumber::new(end)),
+    let state = &mut store.state;
+    let high_water = state.index.high_water();
+    let end = from.get().saturating_add(PASS_MAX).min(high_water);
+    let mut lists = (from.get()..end).map(|number| (NodeNumber::new(number), direction.reverse()));
+    let has_list = |list: &(NodeNumber, Direction)| {
+        state.adjacency(list.0, list.1) != Adjacency::None && !state.intents.contains(list.0)
+    };
+    let list = lists.find(has_list);
+    let next = list.map_or(end, |(number, _)| number.get() + 1);
+    let cursor = match next < high_water {
+        true => Cursor::Search(direction, NodeNumber::new(next)),
         false => stage_after(direction),
     };
-    state.intents.set_cursor(intent.number, next);
-    Ok(())
+    state.intents.set_cursor(intent.number, cursor);
+    list.map_or(Ok(()), |list| clean_list(store, fold, list, intent.number))
 }
 
-/// An edge of the list whose other end is `node`, in the parts that can be read. O(its length).
-fn find_mention<L: ReadLog>(
-    log: &mut L,
-    state: &State<'_>,
+/// Folds every part of a list that mentions the node, or cannot be read. O(its length).
+fn clean_list<S: Storage>(
+    store: &mut Store<'_, S>,
+    fold: &mut Fold<'_>,
     of: (NodeNumber, Direction),
     node: NodeNumber,
-) -> Result<Option<EdgeKey>, LogError<L::Error>> {
-    let whole = [(KeyRange::ALL, Default::default())];
-    let chain = match state.adjacency(of.0, of.1) {
-        Adjacency::Pages(chain) => Some(chain),
-        Adjacency::None | Adjacency::Record(_) => None,
-    };
-    let pages = chain.into_iter().flat_map(|chain| state.hubs.pages(chain));
-    for (range, _) in pages.chain(whole.into_iter().filter(|_| chain.is_none())) {
-        let found = mention_in(log, state, of, range, node);
-        match found {
-            Ok(None) | Err(LogError::Corrupt { .. }) => {}
-            found => return found,
+) -> Result<(), ApplyError<S::Error>> {
+    let mut from = EdgeKey::MIN;
+    // Ends with the list: each turn takes an edge out of it, or a page further.
+    loop {
+        let Store { storage, log, state } = &mut *store;
+        let page = match state.adjacency(of.0, of.1) {
+            Adjacency::Pages(chain) => state.hubs.page_of(chain, from).map(|(range, _)| range),
+            Adjacency::None | Adjacency::Record(_) => None,
+        };
+        let range = KeyRange { low: from, high: page.and_then(|page| page.high) };
+        match first_mention(&mut log.on(storage), state, of, range, node) {
+            Ok(Some(key)) => {
+                fold.fold(store, of, key)?;
+                from = key;
+                continue;
+            }
+            Ok(None) => {}
+            // As for a neighbour that is known.
+            Err(LogError::Corrupt { .. }) => fold.fold(store, of, from)?,
+            Err(error) => return Err(error.into()),
+        }
+        match range.high {
+            Some(high) => from = high,
+            None => return Ok(()),
         }
     }
-    Ok(None)
 }
 
-fn mention_in<L: ReadLog>(
+/// The first edge in a part of a list whose other end is `node`.
+fn first_mention<L: ReadLog>(
     log: &mut L,
     state: &State<'_>,
     of: (NodeNumber, Direction),

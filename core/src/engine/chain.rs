@@ -149,8 +149,8 @@ impl Headless {
         Ok(Self { header, follows_full })
     }
 
-    /// Whether the segment counted before its header was lost. If not, it is what a recovery left that was cut
-    /// short, and an erase that was cut short as well; nothing may be believed of that.
+    /// Whether the segment counted before its header was lost. If not, it is what a recovery left that was
+    /// cut short, and an erase that was cut short as well; nothing may be believed of that.
     fn counts(&self, survey: &Survey) -> bool {
         survey.is_proven_fresh() || self.follows_full && survey.records > Self::VOID_RECORDS_MAX
     }

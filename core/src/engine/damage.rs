@@ -1,4 +1,5 @@
-//! Damage of which nobody knows what it hit: a span of the log in which there should be a record, and is none.
+//! Damage of which nobody knows what it hit: a span of the log in which there should be a record, and is
+//! none.
 //!
 //! What was lost there may have been the newest version of any block, the deletion of one, or a change of
 //! any edge. So what lies before it in the log may be the past, and what is not there at all may have been:
@@ -29,6 +30,11 @@ pub enum OnDamage {
     Say,
     /// What is left counts. `open` and `recover` repair the store right away, which takes as long as
     /// reading all edges; a store that is opened read-only answers as it would after that.
+    ///
+    /// It opens with the memory that there is: where the damage took what made room, and the log now needs
+    /// more than the capacity, pending changes of edges, lists or deletions are given up, and counted in
+    /// [`Stats::damaged`](super::Stats::damaged). With `Say` that is
+    /// [`TooMany`](super::OpenError::TooMany), and a larger capacity loses nothing of it.
     Repair,
 }
 

@@ -107,7 +107,8 @@ pub enum ReadError<E> {
         /// Where they should start in the segment, in bytes.
         offset: u32,
     },
-    /// A recovery failed half way: what the store holds is not known before another one succeeds.
+    /// A recovery failed half way, or a batch could not be read back: what the store holds is not known
+    /// before a recovery succeeds.
     NeedsRecovery,
     /// The scratch is too small for the block.
     ScratchFull {
@@ -301,7 +302,9 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
                 "records in segment {segment} at {offset} are lost, and may have said otherwise: \
                  repair the store, or salvage what is left"
             ),
-            Self::NeedsRecovery => f.write_str("a recovery failed: call recover before reading"),
+            Self::NeedsRecovery => {
+                f.write_str("what the store holds is not known: call recover before reading")
+            }
         }
     }
 }

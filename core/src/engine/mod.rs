@@ -114,7 +114,7 @@ enum Mode {
     ReadOnly,
     /// A write or a sync failed: what media hold beyond the last sync is not known.
     Failed,
-    /// A recovery failed half way: nothing is known.
+    /// A recovery failed half way, or a batch could not be read back: nothing is known.
     Lost,
 }
 

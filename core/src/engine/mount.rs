@@ -2,6 +2,7 @@
 
 use super::capacity::Capacity;
 use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
+use super::damage::OnDamage;
 use super::error::{FormatError, OpenError};
 use super::fresh::FreshPlan;
 use super::plan::Plan;
@@ -252,7 +253,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
-        self.damaged = replay.damaged + newest.unreadable;
+        self.damaged = replay.damaged + replay.given_up + newest.unreadable;
         self.lost = replay.lost;
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
@@ -264,7 +265,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Applies every record of the chain.
     fn replay_chain(&mut self) -> Result<Replay, OpenError<S::Error>> {
-        let mut replay = Replay::from_tail();
+        let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
         let mut slot = self.store.log.ring.tail();
         for _ in 0..self.store.log.ring.live() {
             let Some(at) = slot else { break };

@@ -1,7 +1,7 @@
 //! The edges of a node, as ids: what is folded, with what is pending applied, and without what is deleted.
 
 use super::error::ReadError;
-use super::media::{Media, Reading};
+use super::media::Media;
 use super::read::Reader;
 use crate::edges::HalfCursor;
 use crate::log::ReadLog;
@@ -51,9 +51,8 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
     pub fn next(&mut self) -> Result<Option<GraphEdge>, ReadError<M::Error>> {
         let Some(node) = self.node else { return Ok(None) };
         let state = self.reader.state;
-        let mut reading = Reading { log: self.reader.log, media: &mut self.reader.media };
         while let Some(list) = &mut self.list {
-            let key = list.next(&mut reading, state)?;
+            let key = list.next(&mut self.reader.reading(), state)?;
             let Some(key) = key.filter(|key| self.kind.is_none_or(|kind| kind.0 == key.kind))
             else {
                 self.list = None;
@@ -61,7 +60,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
             };
             // A pending change of the same edge decides; it comes later.
             let changed = state.pending_half((node, self.direction), key).is_some();
-            if !changed && !state.intents.contains(key.number) {
+            if !changed && !self.reader.is_deleted(key.number)? {
                 return self.edge(key).map(Some);
             }
         }
@@ -71,7 +70,7 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
             self.pending = Some(cursor);
             let of_kind = self.kind.is_none_or(|kind| kind.0 == half.key.kind);
             self.reader.check_newest(half.location)?;
-            if half.add && of_kind && !state.intents.contains(half.key.number) {
+            if half.add && of_kind && !self.reader.is_deleted(half.key.number)? {
                 return self.edge(half.key).map(Some);
             }
         }

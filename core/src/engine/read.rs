@@ -169,6 +169,14 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         }
     }
 
+    /// Whether the node is deleted, and edges at it are still to be cleaned.
+    pub(super) fn is_deleted(&self, node: NodeNumber) -> Result<bool, ReadError<M::Error>> {
+        match self.state.intents.get(node) {
+            Some(intent) => self.check_newest(intent.location).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
     /// The node with this id.
     pub(super) fn node(&mut self, id: &BlockId) -> Result<Option<NodeNumber>, ReadError<M::Error>> {
         self.check_known()?;

@@ -1,9 +1,10 @@
 //! Repair: after damage, making what is left one store again.
 //!
-//! What a lost record held is lost. But it leaves traces that contradict each other: a list of edges that cannot
-//! be read, an edge that one end knows of and the other does not, a number in a list whose node is gone. Repair
-//! goes over all lists: it empties those that cannot be read, drops what leads to nodes that are gone, and lets
-//! both ends know of each edge that one of them knows. Then a record says that what is left counts.
+//! What a lost record held is lost. But it leaves traces that contradict each other: a list of edges that
+//! cannot be read, an edge that one end knows of and the other does not, a number in a list whose node is
+//! gone. Repair goes over all lists: it empties those that cannot be read, drops what leads to nodes that are
+//! gone, and lets both ends know of each edge that one of them knows. Then a record says that what is left
+//! counts.
 //!
 //! Cut short, it leaves the store degraded as it was: every step is a record that can be there alone, and the
 //! last one says that all is done. It is then called again.
@@ -101,7 +102,7 @@ impl<S: Storage> StorageEngine<'_, S> {
     fn drop_if_homeless(&mut self, number: NodeNumber) -> Result<bool, WriteError<S::Error>> {
         let state = &self.store.state;
         let has_home = !state.index.home(number).is_none() || state.intents.contains(number);
-        if has_home || state.is_bare(number) {
+        if has_home || state.is_bare(number) && !state.index.is_used(number) {
             return Ok(false);
         }
         self.have_step_room()?;
@@ -126,8 +127,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(emptied)
     }
 
-    /// Lets the other ends of a list's edges know of them, and drops those that lead nowhere; returns how many
-    /// were restored.
+    /// Lets the other ends of a list's edges know of them, and drops those that lead nowhere; returns how
+    /// many were restored.
     fn restore(&mut self, of: (NodeNumber, Direction)) -> Result<u64, WriteError<S::Error>> {
         let (mut from, mut restored) = (EdgeKey::MIN, 0);
         // Each turn takes an edge further, or takes one out of the list.

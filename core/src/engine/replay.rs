@@ -30,14 +30,18 @@ pub(super) struct Replay {
     pub(super) damaged: u32,
     /// The last of them that was not repaired.
     pub(super) lost: Option<Damage>,
+    /// Whether the store is to open with the memory that there is, whatever damage has cost.
+    gives_way: bool,
+    /// Changes, lists and deletions that were given up for that.
+    pub(super) given_up: u32,
     /// Where the newest batch or single record ended that was applied.
     pub(super) last: Option<Place>,
 }
 
 impl Replay {
     /// A replay that starts at the tail.
-    pub(super) fn from_tail() -> Self {
-        Self { at_tail: true, ..Self::default() }
+    pub(super) fn from_tail(gives_way: bool) -> Self {
+        Self { at_tail: true, gives_way, ..Self::default() }
     }
 
     /// A recovery began a new segment: what came before does not go on in it, unless its header says so.
@@ -166,7 +170,7 @@ impl Replay {
     }
 
     fn apply_batch_records<S: Storage>(
-        &self,
+        &mut self,
         store: &mut Store<'_, S>,
         slot: u32,
         from: u32,
@@ -187,10 +191,10 @@ impl Replay {
         }
     }
 
-    /// Applies a record. Whatever the engine wrote fits again; but what damage took may have been what made
-    /// room, and a store that was hurt opens all the same.
+    /// Applies a record. Whatever the engine wrote fits again, in the same memory; but what damage took may
+    /// have been what made room. Then a larger capacity is asked for, or something is given up.
     fn apply<S: Storage>(
-        &self,
+        &mut self,
         store: &mut Store<'_, S>,
         record: &Record,
         at: Place,
@@ -205,9 +209,11 @@ impl Replay {
                 ..
             })
         );
-        if !is_full || self.damaged == 0 || !state.give_way(storage, log, record, location)? {
+        let may_give_way = is_full && self.damaged > 0 && self.gives_way;
+        if !may_give_way || !state.give_way(storage, log, record, location)? {
             return applied;
         }
+        self.given_up += 1;
         match record {
             Record::Adjacency { .. } => Ok(()),
             _ => state.apply(storage, log, record, location),

@@ -1,8 +1,9 @@
 //! Scrub: reading everything and writing anew what one flipped bit has hit, before a second one comes.
 //!
-//! A record that lives is moved. One that does not live may still be needed: a tombstone voids what lies before
-//! it in the log, an index page describes what lies around it. It cannot be written anew elsewhere, nor can a
-//! segment's header. Then the tail is moved until their segment is free, which takes one turn of the ring at most.
+//! A record that lives is moved. One that does not live may still be needed: a tombstone voids what lies
+//! before it in the log, an index page describes what lies around it. It cannot be written anew elsewhere,
+//! nor can a segment's header. Then the tail is moved until their segment is free, which takes one turn of
+//! the ring at most.
 
 use super::StorageEngine;
 use super::error::WriteError;

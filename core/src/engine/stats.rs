@@ -64,8 +64,9 @@ pub struct Stats {
     pub given_bytes: u64,
     /// What the storage was asked for since open.
     pub traffic: Traffic,
-    /// Spans of the log that held no valid record at open, where there should have been one, and segments
-    /// whose headers could not be read.
+    /// Spans of the log that held no valid record at open, where there should have been one, segments whose
+    /// headers could not be read, and what was given up for lack of memory where damage needs more
+    /// ([`OnDamage::Repair`](super::OnDamage::Repair)).
     pub damaged: u32,
     /// Where records are lost of which nobody knows what they held, until the store is repaired.
     pub damage: Option<Damage>,

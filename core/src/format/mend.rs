@@ -73,11 +73,6 @@ impl Header {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_spoiled_check_is_no_flipped_bits() {
-        assert_eq!(Flip::locate(SPOILED, crate::format::CHUNK_BYTES), None);
-    }
     use proptest::prelude::*;
 
     proptest! {
@@ -105,5 +100,11 @@ mod tests {
             let syndrome = Crc::new().and(&bytes).get() ^ Crc::new().and(&hurt).get();
             prop_assert_eq!(Flip::locate(syndrome, bytes.len() as u32), None);
         }
+    }
+
+    #[test]
+    fn a_spoiled_check_is_no_flipped_bits() {
+        // A bit is looked for from the end of the chunk on, so that this holds for every shorter one.
+        assert_eq!(Flip::locate(SPOILED, crate::format::CHUNK_BYTES), None);
     }
 }

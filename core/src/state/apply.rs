@@ -218,8 +218,10 @@ impl<'r> State<'r> {
             }
         }
         if renamed {
-            // A number that is given anew was freed before; only damage can have cost the record that said so.
+            // A number that is given anew was freed before; only damage can have cost the record that said
+            // so.
             self.close_intent(log, number, *id);
+            self.end_namesake(storage, log, number, id)?;
             self.take_number(number)?;
             let capacity = self.index.capacity();
             let full = ApplyError::TooMany { what: Limit::Nodes, needed: capacity + 1, capacity };
@@ -230,6 +232,30 @@ impl<'r> State<'r> {
         self.blocks += u32::from(matches!(record, Record::Block { .. }));
         self.live.add(Self::charge_of(log, record));
         Ok(())
+    }
+
+    /// An id that comes back under another number was deleted before; only damage can have cost the record that
+    /// said so. The older node has no home from here on; a repair finds what still speaks of it.
+    fn end_namesake<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        number: NodeNumber,
+        id: &BlockId,
+    ) -> Result<(), LogError<S::Error>> {
+        let reader = &mut log.on(storage);
+        let mut older = None;
+        for candidate in self.index.candidates(self.index.hash(id)) {
+            match reader.known_header(candidate.location) {
+                Ok(header) if header.record.id() == Some(id) => older = Some(candidate.number),
+                Ok(_) | Err(LogError::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match older.filter(|older| *older != number) {
+            Some(older) => self.leave_home(storage, log, older),
+            None => Ok(()),
+        }
     }
 
     fn apply_edge<E>(

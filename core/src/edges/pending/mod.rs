@@ -279,8 +279,9 @@ impl<'r> PendingEdges<'r> {
         }
     }
 
-    /// Drops the change whose loss says least: one that one end has folded before one that neither has, and
-    /// of those the oldest, by what `age` says of where they lie. `None` if nothing is pending. O(capacity).
+    /// Drops the change that most likely is not pending any more: one that one end has folded before one that
+    /// neither has, and of those the oldest, by what `age` says of where they lie. `None` if nothing is
+    /// pending. O(capacity).
     pub fn drop_oldest<A: Ord>(&mut self, age: impl Fn(Location) -> A) -> Option<PendingEdge> {
         let oldest = self.entries.iter().min_by_key(|(_, entry)| {
             let is_whole = Direction::BOTH.into_iter().all(|way| entry.is_alive(way));
