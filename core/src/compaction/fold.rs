@@ -4,6 +4,7 @@ use crate::edges::KeyChange;
 use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, entry_bytes};
 use crate::log::{Log, LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, List, State, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, KeyRange, NodeNumber};
@@ -57,7 +58,7 @@ impl<'c> Merged<'c> {
                 (Some(key), None) => (key, true),
                 (old, Some(change)) => match old.filter(|key| *key < change.key()) {
                     Some(key) => (key, true),
-                    None => (change.key(), change.is_add()),
+                    None => (change.key(), change.is_add() || planted::is(Fault::UnlinkForgotten)),
                 },
             };
             if old == Some(key) {

@@ -5,6 +5,7 @@
 use super::Fold;
 use crate::format::Record;
 use crate::log::{LogError, ReadLog};
+use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Cursor, Intent, List, State, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, KeyRange, NodeNumber};
@@ -23,6 +24,7 @@ pub fn purge_step<S: Storage>(
 ) -> Result<bool, ApplyError<S::Error>> {
     let Some(intent) = store.state.intents.first() else { return Ok(false) };
     match intent.cursor {
+        _ if planted::is(Fault::TombstoneTooEarly) => write_tombstone(store, intent)?,
         Cursor::List(direction, from) => clean_neighbour(store, fold, intent, direction, from)?,
         Cursor::Search(direction, from) => search_neighbour(store, fold, intent, direction, from)?,
         Cursor::Pending => clean_pending(store, fold, intent)?,
@@ -178,12 +180,20 @@ fn clean_pending<S: Storage>(
     fold: &mut Fold<'_>,
     intent: Intent,
 ) -> Result<(), ApplyError<S::Error>> {
-    let Store { storage, log, state } = &mut *store;
+    let state = &store.state;
     let living = |node: NodeNumber| !state.intents.contains(node);
     if let Some((other, direction, key)) = state.pending.unfolded_elsewhere(intent.number, living) {
         return fold.fold(store, (other, direction), key);
     }
-    let header = log.on(storage).known_header(intent.location)?;
+    write_tombstone(store, intent)
+}
+
+/// Ends a deletion.
+fn write_tombstone<S: Storage>(
+    store: &mut Store<'_, S>,
+    intent: Intent,
+) -> Result<(), ApplyError<S::Error>> {
+    let header = store.log.on(&mut store.storage).known_header(intent.location)?;
     if let Record::Intent { number, id } = header.record {
         store.record(&Record::Tombstone { number, id }, &[])?;
     }

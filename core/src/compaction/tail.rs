@@ -3,6 +3,7 @@
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
 use crate::log::{CopyAs, LogError, ReadLog, Step, Walk};
+use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
 use crate::types::{Direction, EdgeKey, Location, NodeNumber};
@@ -89,10 +90,14 @@ fn pass_damage<S: Storage>(
 
 fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyError<S::Error>> {
     // A record counts as superseded only by a durable one.
-    store.log.sync(&mut store.storage)?;
+    if !planted::is(Fault::MovedNotSynced) {
+        store.log.sync(&mut store.storage)?;
+    }
     let segment = store.log.ring.slot(slot).number();
     store.record(&Record::Retire { segment, slot }, &[])?;
-    store.log.sync(&mut store.storage)?;
+    if !planted::is(Fault::RetireNotSynced) {
+        store.log.sync(&mut store.storage)?;
+    }
     store.log.ring.pop_tail();
     store.log.ring.add_free(slot);
     store.log.retired = segment;
@@ -111,6 +116,7 @@ pub fn move_record<S: Storage>(
     location: Location,
 ) -> Result<(), ApplyError<S::Error>> {
     match &header.record {
+        Record::Intent { .. } if planted::is(Fault::IntentNotMoved) => Ok(()),
         Record::Edge(change) => fold_change(store, fold, change, location),
         Record::Adjacency { number, direction, range, .. } => {
             let low = range.map_or(EdgeKey::MIN, |range| range.low);
@@ -135,7 +141,8 @@ fn fold_change<S: Storage>(
         (change.source, Direction::Out, change.target),
         (change.target, Direction::In, change.source),
     ];
-    for (node, direction, other) in ends {
+    let count = if planted::is(Fault::FoldedAtOneEnd) { 1 } else { ends.len() };
+    for (node, direction, other) in ends.into_iter().take(count) {
         let key = EdgeKey { kind: change.kind.0, number: other };
         let mut halves = store.state.pending.halves(node, direction);
         let unfolded = halves.any(|half| half.key == key && half.location == location);

@@ -10,6 +10,7 @@ use super::error::OpenError;
 use super::survey::{Survey, living_predecessor, read_header};
 use crate::format::{Kind, Place, Predecessor, SegmentHeader, Tag};
 use crate::log::{Log, LogError, ReadLog, SlotState};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
 /// The newest segment that counts.
@@ -39,7 +40,9 @@ pub(super) fn find_newest<S: Storage>(
         });
         if let Some(header) = header {
             log.ring.found(slot, header.number, header.erase_count);
-            log.saw_number(header.number);
+            if !planted::is(Fault::NumbersRestart) {
+                log.saw_number(header.number);
+            }
         }
     }
     find_headless(log, storage)?;
@@ -66,6 +69,7 @@ pub(super) fn find_newest<S: Storage>(
         }
         survey.holes += u32::from(headless.is_some());
         let retired = survey.retired.max(header.retired);
+        log.saw_number(header.number);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
         log.ring.set_state(slot, SlotState::Candidate);
         if survey.is_firm(&header) {
@@ -171,6 +175,9 @@ fn protect_chain<S: Storage>(
     header: &SegmentHeader,
     retired: u32,
 ) -> Result<(), LogError<S::Error>> {
+    if planted::is(Fault::ProvenUnprotected) {
+        return Ok(());
+    }
     log.ring.set_state(slot, SlotState::Protected);
     let mut before = living_predecessor(header, retired);
     for _ in 0..log.ring.segments() {
@@ -259,6 +266,9 @@ fn free_class(log: &Log<'_>, number: u32) -> u32 {
     if number == 0 {
         0
     } else if number == log.retired {
+        if planted::is(Fault::RetiredLastFirst) {
+            return 0;
+        }
         4
     } else if number < log.retired {
         2

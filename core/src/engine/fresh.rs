@@ -18,6 +18,7 @@ use super::replay::Replay;
 use super::survey::{Survey, living_predecessor};
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
 use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
+use crate::planted::{self, Fault};
 use crate::state::Store;
 use crate::storage::Storage;
 
@@ -80,7 +81,8 @@ impl FreshPlan {
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
         let bytes = survey.copy_cost(log.layout());
         let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
-        if whole && before.is_some() && !run_from_before && bytes <= limit {
+        let takes_over = !planted::is(Fault::TrustsTheEnd);
+        if takes_over && whole && before.is_some() && !run_from_before && bytes <= limit {
             return Self {
                 takes_over: true,
                 copy_until,
@@ -88,6 +90,18 @@ impl FreshPlan {
                 predecessor: header.predecessor,
                 continues_batch: continued,
                 ends_batch,
+            };
+        }
+        if planted::is(Fault::TrustsTheEnd) {
+            let end = survey.end;
+            let predecessor = Predecessor { slot, number: header.number, end, index: 0 };
+            return Self {
+                takes_over: false,
+                copy_until: 0,
+                again: None,
+                predecessor: Some(predecessor),
+                continues_batch: false,
+                ends_batch: false,
             };
         }
         Self {
@@ -128,7 +142,8 @@ impl FreshPlan {
         if let Some(offset) = self.again {
             write_again(log, storage, Place { slot: newest, offset }, self.ends_batch)?;
         }
-        for _ in 0..3 {
+        let marks = if planted::is(Fault::NoThirdMark) { 2 } else { 3 };
+        for _ in 0..marks {
             log.sync(storage)?;
             log.append(storage, &Record::Mark, false, &[])?;
         }
@@ -176,7 +191,8 @@ fn write_again<S: Storage>(
     let end = match header {
         Some(header) if has_body => {
             let copied = log.copy(storage, from, &header, CopyAs::Tentative)?;
-            Record::BatchEnd { records: u32::from(copied.sound) }
+            let counts = copied.sound || planted::is(Fault::CopiesWhatIsTorn);
+            Record::BatchEnd { records: u32::from(counts) }
         }
         Some(header) => header.record,
         // An end that fits no batch, so that what comes next does not go on with this one.

@@ -58,6 +58,7 @@ pub use verify::{Finding, Verification};
 pub use work_ahead::Compacted;
 
 use crate::compaction::{Fold, TailCursor};
+use crate::planted::{self, Fault};
 use crate::state::Store;
 use crate::storage::Storage;
 use crate::types::Sequence;
@@ -156,7 +157,8 @@ impl<S: Storage> StorageEngine<'_, S> {
     /// Whether records are lost of which nobody knows what they held, and where: the store is degraded,
     /// until [`repair`](Self::repair).
     pub fn damage(&self) -> Option<Damage> {
-        self.lost.filter(|_| !self.shows_what_is_left())
+        let says = !self.shows_what_is_left() && !planted::is(Fault::SilentlyDegraded);
+        self.lost.filter(|_| says)
     }
 
     /// Whether damage is no reason not to answer: a store that is opened read-only cannot be repaired first.

@@ -14,6 +14,7 @@ use crate::compaction::{Fold, Reserve, TailCursor};
 use crate::format::{FoundHeader, HEADER_BYTES, Layout, Record, SegmentHeader};
 use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
+use crate::planted::{self, Fault};
 use crate::state::{Limit, State, Store};
 use crate::storage::Storage;
 use crate::types::{Sequence, StoreId};
@@ -220,7 +221,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.tail = TailCursor::default();
         self.scrub = ScrubCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
-        if self.mode != Mode::ReadOnly {
+        if self.mode != Mode::ReadOnly && !planted::is(Fault::OpensUnsynced) {
             let Store { storage, log, .. } = &mut self.store;
             log.sync_storage(storage)?;
         }

@@ -12,6 +12,7 @@ use crate::format::{EdgeChange, Record};
 use crate::index::FreeNumbers;
 use crate::log::LogError;
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::planted::{self, Fault};
 use crate::state::{Charge, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, EdgeKey, GraphEdge, NodeNumber};
@@ -293,6 +294,9 @@ impl<'r> Plan<'r> {
         edge: &GraphEdge,
         records: &mut Records,
     ) -> Result<(), WriteError<S::Error>> {
+        if edge.source == edge.target && planted::is(Fault::SelfEdgeRefused) {
+            return Ok(());
+        }
         let mut source = self.see(store, operations, at, 0)?;
         let (source_number, new) = self.number(store, &mut source)?;
         let touched = source.entry.flags & LINKED != 0;

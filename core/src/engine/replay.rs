@@ -5,6 +5,7 @@
 use super::damage::Damage;
 use crate::format::{Kind, Place, Record};
 use crate::log::{LogError, Step, Walk};
+use crate::planted::{self, Fault};
 use crate::state::{ApplyError, Limit, Store};
 use crate::storage::Storage;
 
@@ -111,6 +112,7 @@ impl Replay {
             // Index pages may stand inside a batch and are no part of it.
             (Kind::Index, _) => Ok(()),
             (Kind::BatchEnd, _) => self.end_run(store, record, at),
+            (_, true) if planted::is(Fault::BatchNeedsNoEnd) => self.apply(store, record, at),
             (_, true) => {
                 let run = self.run.get_or_insert(Run { start: at, records: 0, cut_off });
                 run.records += 1;
@@ -141,7 +143,8 @@ impl Replay {
         let Some(run) = self.run.take() else { return Ok(()) };
         let Record::BatchEnd { records } = *end else { return Ok(()) };
         // An end without records voids what lies before it.
-        if run.records != records && !(run.cut_off && records > 0) {
+        let is_counted = !planted::is(Fault::BatchEndUncounted);
+        if is_counted && run.records != records && !(run.cut_off && records > 0) {
             return Ok(());
         }
         self.apply_run(store, run, at)

@@ -6,6 +6,7 @@ use crate::format::{
     Predecessor, Record, SegmentHeader,
 };
 use crate::log::{Log, LogError, ReadLog, Step, Walk};
+use crate::planted::{self, Fault};
 use crate::storage::{Geometry, Storage};
 
 /// Marks that an opening writes.
@@ -256,7 +257,10 @@ impl Survey {
         end: u32,
     ) -> Result<Self, LogError<S::Error>> {
         let first = log.layout().first_offset();
-        let mut walk = Walk::new(slot, first, end).checking_bodies().unproven();
+        let mut walk = Walk::new(slot, first, end).unproven();
+        if !planted::is(Fault::TornBodyCounts) {
+            walk = walk.checking_bodies();
+        }
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
         let mut proven = first;
@@ -341,7 +345,8 @@ impl Survey {
 
     /// Whether the segment counts: something valid follows its header, or its two marks are there.
     pub(super) fn counts(&self, header: &SegmentHeader) -> bool {
-        if header.recovery { self.prelude.is_some() } else { self.records > 0 }
+        let needs_marks = header.recovery && !planted::is(Fault::CountsWithoutMarks);
+        if needs_marks { self.prelude.is_some() } else { self.records > 0 }
     }
 
     /// Whether what makes it count is itself followed by a valid record.

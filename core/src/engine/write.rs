@@ -8,6 +8,7 @@ use super::{Durability, Mode, StorageEngine};
 use crate::compaction::{Pace, Reserve, TailStep, purge_step};
 use crate::format::{Place, Record};
 use crate::log::{Log, LogError, ReadLog};
+use crate::planted::{self, Fault};
 use crate::state::{Charge, Limit, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
@@ -127,7 +128,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
         if let Err(error) = self.write_records(operations, !single) {
             // What was written of the batch is void only once a recovery says so.
-            self.give_up();
+            if !planted::is(Fault::GoesOnAfterFailure) {
+                self.give_up();
+            }
             return Err(error);
         }
         Ok(self.sequence)
@@ -154,7 +157,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Remembers that nothing is known of the media's end any more, if that is what the error means.
     pub(super) fn fail(&mut self, error: WriteError<S::Error>) -> WriteError<S::Error> {
-        if matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. })) {
+        let is_failure =
+            matches!(error, WriteError::Log(LogError::Storage(_) | LogError::Corrupt { .. }));
+        if is_failure && !planted::is(Fault::GoesOnAfterFailure) {
             self.give_up();
         }
         error
@@ -304,6 +309,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let usable = u64::from(Charge::usable(layout));
         let reserve = Reserve::of(layout.segments());
         let (live, new) = (self.store.state.live.charged, needs.charge.charged);
+        if planted::is(Fault::FullUnchecked) {
+            return Ok(());
+        }
         let grows = needs.adds && new > needs.replaced.charged;
         let limit = u64::from(reserve.live_slots()) * usable;
         let after = (live + new).saturating_sub(needs.replaced.charged);
@@ -374,6 +382,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// spare, or it would have been refused, so that this ends within one turn of the ring.
     fn have_free_slots(&mut self, slots: u32, needs: &Needs) -> Result<(), WriteError<S::Error>> {
         let turn = self.store.log.number_max();
+        let slots = if planted::is(Fault::NoReserve) { 1 } else { slots };
         while self.store.log.ring.free() < slots {
             let step = self.tail.step(&mut self.store, &mut self.fold)?;
             let tail = self.tail_number();
@@ -430,8 +439,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             log.append(storage, &Record::BatchEnd { records }, true, &[])?;
         }
         match self.config.durability {
-            Durability::EveryBatch => log.sync(storage)?,
-            Durability::OnSync => log.flush(storage)?,
+            Durability::EveryBatch if !planted::is(Fault::AcknowledgedUnsynced) => {
+                log.sync(storage)?;
+            }
+            Durability::EveryBatch | Durability::OnSync => log.flush(storage)?,
         }
         if let Err(error) = self.replay_from(from) {
             // Part of the batch may count already: until it is known whole, nobody sees anything.

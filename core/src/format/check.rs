@@ -8,6 +8,7 @@
 //! A check covers at most [`CHUNK_BYTES`], within which CRC-32 has a Hamming distance of at least
 //! 4: every one-bit error can be located and every two-bit error is noticed.
 
+use crate::planted::{self, Fault};
 use crate::types::StoreId;
 
 /// The most bytes that one check covers; longer bodies carry one check for each piece of this size.
@@ -49,7 +50,9 @@ impl Salt {
     /// The seed of a check over the bytes at `offset` bytes in the segment with this number.
     #[inline]
     pub fn at(self, segment_number: u32, offset: u32) -> Crc {
-        let place = u64::from(segment_number) | u64::from(offset) << 32;
+        let number = if planted::is(Fault::SaltLacksNumber) { 0 } else { segment_number };
+        let offset = if planted::is(Fault::SaltLacksOffset) { 0 } else { offset };
+        let place = u64::from(number) | u64::from(offset) << 32;
         self.0.and(&place.to_le_bytes())
     }
 }

@@ -20,6 +20,7 @@ use crate::format::{
 };
 use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 use crate::types::{Location, Sequence};
 use zerocopy::little_endian::U32;
@@ -340,7 +341,7 @@ impl<'r> Log<'r> {
         self.flush(storage)?;
         self.sync_storage(storage)?;
         self.synced = Some(Synced { number: self.head_number(), end: self.at });
-        self.mark_next = true;
+        self.mark_next = !planted::is(Fault::NeverMarks);
         Ok(())
     }
 
@@ -350,7 +351,7 @@ impl<'r> Log<'r> {
     /// As [`sync`](Self::sync).
     pub fn sync_storage<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         let synced = storage.sync().map_err(LogError::Storage);
-        self.in_doubt |= synced.is_err();
+        self.in_doubt |= synced.is_err() && !planted::is(Fault::FailedSyncForgotten);
         self.traffic.syncs += 1;
         synced
     }
@@ -442,7 +443,11 @@ impl<'r> Log<'r> {
         filling.put(&bytes)?;
         filling.pad()?;
         filling.finish();
-        self.sync(storage)?;
+        if planted::is(Fault::HeaderNotSynced) {
+            self.flush(storage)?;
+        } else {
+            self.sync(storage)?;
+        }
         self.page.restart(self.at, 0);
         self.traffic.segments_opened += 1;
         Ok(())
@@ -453,7 +458,8 @@ impl<'r> Log<'r> {
         let mut refused = None;
         for _ in 0..self.ring.free() {
             let Some(slot) = self.ring.pop_free() else { break };
-            if self.ring.slot(slot).state() == SlotState::Clean {
+            let is_clean = self.ring.slot(slot).state() == SlotState::Clean;
+            if is_clean || planted::is(Fault::EraseLeftOut) {
                 return Ok(slot);
             }
             match self.erase(storage, slot) {

@@ -4,6 +4,7 @@ use super::{Adjacency, Charge, State};
 use crate::edges::{HubError, PendingEdge};
 use crate::format::{EdgeChange, Header, Record};
 use crate::log::{Log, LogError, ReadLog};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 use crate::types::{BlockId, Direction, KeyRange, Location, NodeNumber};
 
@@ -226,7 +227,7 @@ impl<'r> State<'r> {
             let capacity = self.index.capacity();
             let full = ApplyError::TooMany { what: Limit::Nodes, needed: capacity + 1, capacity };
             self.index.insert(hash, number, at).map_err(|_| full)?;
-        } else {
+        } else if !planted::is(Fault::OlderWins) {
             self.index.relocate(hash, number, at);
         }
         self.blocks += u32::from(matches!(record, Record::Block { .. }));
@@ -234,8 +235,8 @@ impl<'r> State<'r> {
         Ok(())
     }
 
-    /// An id that comes back under another number was deleted before; only damage can have cost the record that
-    /// said so. The older node has no home from here on; a repair finds what still speaks of it.
+    /// An id that comes back under another number was deleted before; only damage can have cost the record
+    /// that said so. The older node has no home from here on; a repair finds what still speaks of it.
     fn end_namesake<S: Storage>(
         &mut self,
         storage: &mut S,
@@ -399,6 +400,9 @@ impl<'r> State<'r> {
             return Err(ApplyError::TooMany { what: Limit::Intents, needed, capacity });
         }
         self.live.add(charge);
+        if planted::is(Fault::NumberFreedTooEarly) {
+            self.index.release(number);
+        }
         Ok(())
     }
 

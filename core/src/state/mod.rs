@@ -30,6 +30,7 @@ use crate::format::{Header, Record};
 use crate::index::BlockIndex;
 use crate::log::{LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
+use crate::planted::{self, Fault};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
 use core::ops::Range;
 
@@ -160,7 +161,12 @@ impl<'r> State<'r> {
         id: &BlockId,
     ) -> Result<Option<Home>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
-            let header = log.known_header(candidate.location)?;
+            let header = match log.known_header(candidate.location) {
+                Err(LogError::Storage(_)) if planted::is(Fault::RefusalIsAbsence) => {
+                    return Ok(None);
+                }
+                header => header?,
+            };
             if header.record.id() == Some(id) {
                 return Ok(Some((candidate.number, candidate.location, header)));
             }

@@ -8,6 +8,7 @@ use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, ReadLog};
 use super::super::writer::RecordWriter;
 use super::{Appended, Log};
 use crate::format::{CHECK_BYTES, CHUNK_BYTES, Crc, Header, Place};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
 /// A record that was copied.
@@ -89,7 +90,8 @@ impl Log<'_> {
             let check_is_hit =
                 flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
             let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
-            writer.spoil(!fits && how != CopyAs::Tentative);
+            let stays = how == CopyAs::Tentative || planted::is(Fault::DamageMovedAsSound);
+            writer.spoil(!fits && !stays);
             sound &= fits;
         }
         let appended = writer.end()?;
@@ -99,7 +101,7 @@ impl Log<'_> {
         let Some(written) = written.filter(|written| written.record == *record) else {
             return Err(self.corrupt(place));
         };
-        let expected = sound || how == CopyAs::Tentative;
+        let expected = sound || how == CopyAs::Tentative || planted::is(Fault::DamageMovedAsSound);
         if self.on(storage).body_is_valid(place, &written)? != expected {
             return Err(self.corrupt(place));
         }

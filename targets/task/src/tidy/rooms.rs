@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 
 /// The rooms of the core in their order, which the map in `core/src/lib.rs` shows, too.
 const ROOMS: &[&str] = &[
+    "planted",
     "types",
     "memory",
     "storage",

@@ -1,0 +1,107 @@
+//! Faults that tests plant, to see that the other tests would notice them.
+//!
+//! Each is a rule of the log that is left out, or a bug of the kind that such systems had. Without the feature
+//! `planted` nothing of this is compiled: [`is`] is `false`, and what it guards is gone.
+//! `core/tests/planted.rs` plants them one after the other.
+
+/// A fault. The rule that it breaks stands beside it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each names what is done wrong")]
+pub enum Fault {
+    /// What was moved is durable before its old segment is retired.
+    MovedNotSynced = 1,
+    /// The retire record is durable before the slot may be erased.
+    RetireNotSynced,
+    /// A segment's header is durable before its first record.
+    HeaderNotSynced,
+    /// A slot is erased before it is used again.
+    EraseLeftOut,
+    /// A fresh segment counts only with its marks.
+    CountsWithoutMarks,
+    /// A third mark is written before an opening returns.
+    NoThirdMark,
+    /// The last record is not trusted where it lies.
+    TrustsTheEnd,
+    /// A torn body is no record.
+    TornBodyCounts,
+    /// A record that is written again counts only if its body was sound as it was copied.
+    CopiesWhatIsTorn,
+    /// Recovery erases no slot of a ring that is proven.
+    ProvenUnprotected,
+    /// The slot that was retired last is the last that recovery takes.
+    RetiredLastFirst,
+    /// Segment numbers are never used again.
+    NumbersRestart,
+    /// Every opening syncs before it believes what it reads.
+    OpensUnsynced,
+    /// Checks are salted with the segment's number.
+    SaltLacksNumber,
+    /// Checks are salted with the offset.
+    SaltLacksOffset,
+    /// A batch counts only with its end.
+    BatchNeedsNoEnd,
+    /// The end of a batch counts its records.
+    BatchEndUncounted,
+    /// An acknowledged batch is synced.
+    AcknowledgedUnsynced,
+    /// After a sync the next record says so.
+    NeverMarks,
+    /// A tombstone is written when nothing mentions the node any more.
+    TombstoneTooEarly,
+    /// A number is free when its node's deletion is done.
+    NumberFreedTooEarly,
+    /// An edge change at the tail is folded at both ends.
+    FoldedAtOneEnd,
+    /// An open deletion is moved like all that lives.
+    IntentNotMoved,
+    /// The later record of a key wins.
+    OlderWins,
+    /// Folding takes out what was unlinked.
+    UnlinkForgotten,
+    /// An edge to itself is an edge.
+    SelfEdgeRefused,
+    /// What does not fit is refused before anything is written.
+    FullUnchecked,
+    /// No step is begun without the reserve.
+    NoReserve,
+    /// What a failed sync left is not believed.
+    FailedSyncForgotten,
+    /// After a failed write nothing is written.
+    GoesOnAfterFailure,
+    /// A storage that refuses is no absence.
+    RefusalIsAbsence,
+    /// A body that is damaged stays damaged where it is moved.
+    DamageMovedAsSound,
+    /// Where records are lost, the store says so.
+    SilentlyDegraded,
+}
+
+#[cfg(feature = "planted")]
+mod chosen {
+    use super::Fault;
+    use core::sync::atomic::{AtomicU8, Ordering};
+
+    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+
+    /// Plants a fault in every store of this process, in place of the one that was planted.
+    pub fn plant(fault: Option<Fault>) {
+        CHOSEN.store(fault.map_or(0, |fault| fault as u8), Ordering::Relaxed);
+    }
+
+    pub(crate) fn is(fault: Fault) -> bool {
+        CHOSEN.load(Ordering::Relaxed) == fault as u8
+    }
+}
+
+#[cfg(feature = "planted")]
+pub(crate) use chosen::is;
+#[cfg(feature = "planted")]
+pub use chosen::plant;
+
+/// Whether this fault is planted.
+#[cfg(not(feature = "planted"))]
+#[inline(always)]
+pub(crate) const fn is(_: Fault) -> bool {
+    false
+}
