@@ -318,7 +318,7 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
             let (own, others) = rest.split_at(rest.partition_point(|edge| edge.source <= source));
             rest = others;
             let stored: BTreeSet<GraphEdge> =
-                self.store.edges(&source, Direction::Out, None)?.into_iter().collect();
+                self.store.edges(&source, Direction::Out, None)?.found.into_iter().collect();
             for edge in own.iter().filter(|edge| !stored.contains(edge)) {
                 self.push(Operation::Link(*edge))?;
             }
