@@ -315,16 +315,15 @@ fn a_store_beyond_the_formats_limit_is_refused_before_a_byte_is_written() {
     case.fails(2, "create --size 64G", &["kausal.kdb", "68719476736", "34359738352", "--size"]);
     case.fails(2, "create --size 1M --segment-size 256K", &["4 segments", "--segment-size"]);
     assert_eq!(fs::read_dir(case.folder.path()).unwrap().count(), 0, "something was left behind");
-    // Units of four bytes reach 8 GiB.
-    case.run("create --size 1M --segment-size 64K --write-size 4");
-    case.fails(2, "grow --size 9G", &["kausal.kdb", "9663676416", "8589869056"]);
-    assert_eq!(fs::metadata(case.path("kausal.kdb")).unwrap().len(), 1 << 20);
+    case.run("create --size 32M");
+    case.fails(2, "grow --size 36G", &["kausal.kdb", "38654705664", "34355544064"]);
+    assert_eq!(fs::metadata(case.path("kausal.kdb")).unwrap().len(), 32 << 20);
     let file = fs::File::options().write(true).open(case.path("kausal.kdb")).unwrap();
-    file.set_len(9 << 30).unwrap();
-    assert!(case.run("stats --json").contains(r#""file_bytes":8589869056,"#));
+    file.set_len(36 << 30).unwrap();
+    assert!(case.run("stats --json").contains(r#""file_bytes":34355544064,"#));
     case.feed("import -", &put(ID, "a", "text"));
     case.run(&format!("get {ID}"));
-    case.fails(4, "grow", &["kausal.kdb", "8589869056", "the most"]);
+    case.fails(4, "grow", &["kausal.kdb", "34355544064", "the most"]);
     case.run("verify");
 }
 

@@ -52,7 +52,8 @@ impl Sample {
         let links = (1..=BLOCKS).flat_map(|n| [1, 2].map(|next| link(n, (n + next) % BLOCKS + 1)));
         let lines: String = puts.chain(links).map(|line| line + "\n").collect();
         case.feed("import - --batch 3", &lines);
-        // Edges are folded into lists when what lies around them moves.
+        // Edges are folded into lists when what lies around them moves, which the newest segment never does.
+        case.run("compact");
         case.run("compact");
         let whole = case.run("export");
         case.run("verify");
@@ -181,7 +182,7 @@ fn an_overwritten_header_costs_its_record_and_what_nobody_else_knows() {
 fn an_overwritten_body_costs_its_block_which_is_named() {
     let sample = Sample::new();
     sample.hurt(sample.block(5).iter().map(|found| found.body.start + 30..found.body.start + 60));
-    sample.case.fails(3, "scrub", &["one record", "salvage"]);
+    sample.case.fails(3, "scrub", &["1 record damaged", "salvage"]);
     let (code, scrubbed) = sample.run("scrub --json");
     assert_eq!(code, 3);
     assert!(scrubbed.contains(r#""records_damaged":1"#), "{scrubbed}");

@@ -4,8 +4,8 @@
 //! remembers definitions and uses by name. The second, when every definition is known, resolves names and
 //! makes each node's edges what they should be. What the tree no longer holds is deleted in between.
 //!
-//! A store holds one tree: what an earlier run made and this one does not find again, is removed. Blocks
-//! that were not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below.
+//! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not what
+//! it could not read, which stays as it was. Blocks that were not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below.
 //! The edges of these kinds that start at a file or definition belong to indexing:
 //!
 //! | edge | from | to |
@@ -35,7 +35,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
-use walk::SourceFile;
+use walk::{Skipped, SourceFile};
 
 pub(crate) use walk::check;
 
@@ -121,11 +121,12 @@ pub(crate) fn index(
         watch,
         batch: Batch::default(),
         seen: HashSet::new(),
+        skipped: HashSet::new(),
         report: Report::default(),
     };
     run.watch.begin(files.len() as u64);
-    for line in &skipped {
-        run.skip(line);
+    for Skipped { line, uri } in skipped {
+        run.skip(&line, uri);
     }
     let (mut extractor, mut catalog, mut indexed) =
         (Extractor::new(), Catalog::default(), Vec::new());
@@ -149,12 +150,15 @@ struct Run<'a, S, W> {
     watch: &'a mut W,
     batch: Batch,
     seen: HashSet<BlockId>,
+    /// URIs of files and folders of which nothing is known.
+    skipped: HashSet<String>,
     report: Report,
 }
 
 impl<S: GraphMut, W: Watch> Run<'_, S, W> {
-    fn skip(&mut self, line: &str) {
+    fn skip(&mut self, line: &str, uri: String) {
         self.report.skipped += 1;
+        self.skipped.insert(uri);
         self.watch.skipped(line);
     }
 
@@ -186,14 +190,16 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
             Ok(text) if text.len() > BLOCK_BYTES_MAX - 64 * 1024 => {
                 let bytes = text.len();
                 let path = file.path.display();
-                self.skip(&format!(
+                let line = format!(
                     "{path}: {bytes} bytes do not fit into a block of {BLOCK_BYTES_MAX}; skipped"
-                ));
+                );
+                self.skip(&line, file.uri.clone());
                 None
             }
             Ok(text) => Some(text),
             Err(error) => {
-                self.skip(&format!("{}: {error}; skipped", file.path.display()));
+                let line = format!("{}: {error}; skipped", file.path.display());
+                self.skip(&line, file.uri.clone());
                 None
             }
         }
@@ -286,12 +292,12 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         Ok(id)
     }
 
-    /// Deletes what an earlier run put and this one did not see.
+    /// Deletes what an earlier run put and this one did not see, though it could have.
     fn remove_vanished(&mut self) -> Outcome {
-        let (seen, mut vanished) = (&self.seen, Vec::new());
+        let (seen, skipped, mut vanished) = (&self.seen, &self.skipped, Vec::new());
         self.store.scan(Order::OldestFirst, &mut |block| {
-            let id = block.id();
-            if !seen.contains(&id) && identity::of_uri(block.source_uri()) == id {
+            let (id, uri) = (block.id(), block.source_uri());
+            if !seen.contains(&id) && identity::of_uri(uri) == id && !lies_below(uri, skipped) {
                 vanished.push(id);
             }
             Ok(ControlFlow::Continue(()))
@@ -345,6 +351,13 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         let name = block.and_then(|block| known(block.metadata()).name.map(Cow::into_owned));
         Ok(name.unwrap_or_default())
     }
+}
+
+/// Whether the file of this URI, or a folder above it, is one of these.
+fn lies_below(uri: &str, skipped: &HashSet<String>) -> bool {
+    let file = uri.split_once('#').map_or(uri, |(file, _)| file);
+    let ends = file.match_indices('/').map(|(at, _)| at).chain([file.len()]);
+    !skipped.is_empty() && ends.filter_map(|end| file.get(..end)).any(|part| skipped.contains(part))
 }
 
 /// The edges that start in one file. An outer definition contains what lies in it; the file contains the
