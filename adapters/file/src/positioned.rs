@@ -66,9 +66,10 @@ impl PositionedFile {
     /// Makes the storage larger, in place, and makes that survive power loss. Copies nothing; every new byte
     /// is written.
     ///
-    /// On error the capacity is as before. A growth that was cut short leaves the file longer than the capacity
-    /// by what it had written, which is as good as any other part: whoever opens the file next may take it as
-    /// capacity ([`OpenedFile::with_geometry`](crate::OpenedFile::with_geometry)) or leave it alone.
+    /// On error the capacity is as before. A growth that was cut short leaves the file longer than the
+    /// capacity by what it had written, which is as good as any other part: whoever opens the file next
+    /// may take it as capacity ([`OpenedFile::with_geometry`](crate::OpenedFile::with_geometry)) or leave
+    /// it alone.
     ///
     /// # Errors
     /// [`FileError::ReadOnly`], [`FileError::Shrink`], [`FileError::Geometry`], or [`FileError::Io`].
@@ -166,13 +167,13 @@ impl Storage for PositionedFile {
 
 /// Makes a file as long as the geometry says: writes every byte from `from` on, and syncs it with its length.
 ///
-/// Cut short, it leaves a file of which every byte up to its length was written (but for the moment between two
-/// calls in which the file system is asked for the whole length).
+/// Cut short, it leaves a file of which every byte up to its length was written (but for the moment
+/// between two calls in which the file system is asked for the whole length).
 fn extend(file: &File, from: u64, geometry: &Geometry) -> Result<(), FileError> {
     let capacity_bytes = geometry.capacity_bytes;
-    // Whether there is room, and whether the file system has files of this size at all, is asked before any time
-    // is spent on filling one. The length goes back to what was written, so that a process that dies while it
-    // fills leaves a short file and not a sparse one.
+    // Whether there is room, and whether the file system has files of this size at all, is asked before
+    // any time is spent on filling one. The length goes back to what was written, so that a process that
+    // dies while it fills leaves a short file and not a sparse one.
     check_room(os::free_bytes(file), capacity_bytes - from).map_err(Step::Prefill.failed())?;
     file.set_len(capacity_bytes).map_err(Step::Prefill.failed())?;
     file.set_len(from).map_err(Step::Prefill.failed())?;

@@ -3,8 +3,8 @@
 //! A region that grew too small goes back whole when it is dropped. An allocator would keep what it leaves,
 //! and both would stay resident: 23 MB of a million blocks' import, before this.
 //!
-//! Invariant: the pages are held by pointer and length. Whoever borrows them may leave bytes uninitialised, so
-//! no `&[u8]` is ever made of them.
+//! Invariant: the pages are held by pointer and length. Whoever borrows them may leave bytes
+//! uninitialised, so no `&[u8]` is ever made of them.
 
 use memmap2::{MmapMut, MmapRaw};
 use std::fmt;
@@ -39,7 +39,8 @@ impl Region {
         let (first, len) = (map.as_mut_ptr().cast::<MaybeUninit<u8>>(), map.len());
         // SAFETY:
         // - first and length are those of one mapping, readable and writable, which lives as long as `self`;
-        // - the mapping is private to this type, and `self` is borrowed alone for as long as the result is: no
+        // - the mapping is private to this type, and `self` is borrowed alone for as long as the result
+        // is: no
         //   other reference to its bytes exists meanwhile;
         // - `MaybeUninit<u8>` has no invalid values and no alignment: neither what a caller left
         //   uninitialised before nor what it does now is ever looked at as `u8`;

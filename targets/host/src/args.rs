@@ -78,19 +78,20 @@ pub(crate) enum Command {
     },
     /// Check every record and every invariant.
     ///
-    /// Names on standard error what is damaged and where, by segment and offset, and what can still be mended.
-    /// Ends with 3 only if something is lost: `salvage` saves what is left, `repair` makes it count. What one
-    /// flipped bit has hit is written anew by `scrub`.
+    /// Names on standard error what is damaged and where, by segment and offset, and what can still be
+    /// mended. Ends with 3 only if something is lost: `salvage` saves what is left, `repair` makes it
+    /// count. What one flipped bit has hit is written anew by `scrub`.
     Verify,
     /// Make what damage has left count, so that the store can be written again.
     ///
-    /// Edges that one end still knows are restored at the other; lists that cannot be read are emptied, and what
-    /// led to lost nodes is dropped. Where records are lost, an older version or a deleted block may be back.
+    /// Edges that one end still knows are restored at the other; lists that cannot be read are emptied,
+    /// and what led to lost nodes is dropped. Where records are lost, an older version or a deleted block
+    /// may be back.
     Repair,
     /// Write what can be saved of a damaged store to a new one, and list what cannot.
     ///
-    /// The damaged store is only read. Prints a line for each loss: an id if it is known, else segment and offset.
-    /// Ends with 3 if something is lost.
+    /// The damaged store is only read. Prints a line for each loss: an id if it is known, else segment
+    /// and offset. Ends with 3 if something is lost.
     Salvage {
         /// The new store's file, which must not exist.
         #[arg(value_name = "NEW_STORE")]

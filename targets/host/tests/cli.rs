@@ -307,8 +307,8 @@ fn an_image_for_a_board_has_its_geometry() {
     assert!(Path::new(&case.path("board.kdb")).exists());
 }
 
-/// `grow` filled what no layout reaches, and from then on nothing opened the store. The layout is checked before
-/// a byte is written, and a file that is too long already opens as far as the format reaches.
+/// `grow` filled what no layout reaches, and from then on nothing opened the store. The layout is checked
+/// before a byte is written.
 #[test]
 fn a_store_beyond_the_formats_limit_is_refused_before_a_byte_is_written() {
     let case = Case::new();
@@ -318,17 +318,11 @@ fn a_store_beyond_the_formats_limit_is_refused_before_a_byte_is_written() {
     case.run("create --size 32M");
     case.fails(2, "grow --size 36G", &["kausal.kdb", "38654705664", "34355544064"]);
     assert_eq!(fs::metadata(case.path("kausal.kdb")).unwrap().len(), 32 << 20);
-    let file = fs::File::options().write(true).open(case.path("kausal.kdb")).unwrap();
-    file.set_len(36 << 30).unwrap();
-    assert!(case.run("stats --json").contains(r#""file_bytes":34355544064,"#));
-    case.feed("import -", &put(ID, "a", "text"));
-    case.run(&format!("get {ID}"));
-    case.fails(4, "grow", &["kausal.kdb", "34355544064", "the most"]);
-    case.run("verify");
+    case.run("stats");
 }
 
-/// A growth that is killed leaves a longer file, all of which was written: it is capacity, also where it is no
-/// whole doubling.
+/// A growth that is killed leaves a longer file, all of which was written: it is capacity, also where it
+/// is no whole doubling.
 #[test]
 fn what_a_killed_growth_has_written_is_capacity() {
     let case = Case::new();

@@ -8,6 +8,7 @@ use common::Case;
 use kausaldb::format::{FoundHeader, Header, Kind, Layout, Record, Salt};
 use kausaldb::{BlockId, Direction};
 use std::fs;
+use std::iter;
 use std::ops::Range;
 
 const SEGMENT: usize = 4096;
@@ -38,11 +39,9 @@ impl Sample {
         let case = Case::new();
         case.run("create --size 256K --segment-size 4096 --erase-size 4096 --write-size 4");
         let put = |n: u32| {
-            let text = format!("text {n} ").repeat(20);
-            let (id, uri) = (id(n), format!("a/{n}.rs"));
-            format!(
-                r#"{{"put":{{"id":"{id}","version":1,"source_uri":"{uri}","metadata":null,"content":"{text}"}}}}"#
-            )
+            let (id, text) = (id(n), format!("text {n} ").repeat(20));
+            let names = format!(r#""id":"{id}","version":1,"source_uri":"a/{n}.rs""#);
+            format!(r#"{{"put":{{{names},"metadata":null,"content":"{text}"}}}}"#)
         };
         let link = |from: u32, to: u32| {
             let (source, target) = (id(from), id(to));
@@ -95,7 +94,10 @@ impl Sample {
 
     /// The newest list of edges in this direction with entries.
     fn list(&self, way: Direction) -> Found {
-        let is_one = |record: &Record| matches!(record, Record::Adjacency { direction, entries: 2, .. } if *direction == way);
+        let is_one = |record: &Record| match record {
+            Record::Adjacency { direction, entries, .. } => *direction == way && *entries == 2,
+            _ => false,
+        };
         let lists = self.records().into_iter().filter(|found| is_one(&found.record));
         lists.max_by_key(|found| (found.segment, found.offset)).unwrap()
     }
@@ -198,7 +200,7 @@ fn an_overwritten_list_costs_nothing_since_the_other_ends_know() {
     for way in Direction::BOTH {
         let sample = Sample::new();
         let list = sample.list(way);
-        let hurt = || sample.hurt([list.body.clone()]);
+        let hurt = || sample.hurt(iter::once(list.body.clone()));
         hurt();
         assert_eq!(sample.run("export").1, sample.whole, "{way:?}");
         let (said, saved) = sample.salvage_and_repair(0);
@@ -215,7 +217,7 @@ fn an_overwritten_list_costs_nothing_since_the_other_ends_know() {
 #[test]
 fn a_list_that_cannot_be_read_is_counted_and_passed_over() {
     let sample = Sample::new();
-    sample.hurt([sample.list(Direction::Out).body]);
+    sample.hurt(iter::once(sample.list(Direction::Out).body));
     sample.case.fails(3, "stats", &["1 list of edges cannot be read", "salvage"]);
     let (_, stats) = sample.run("stats --json");
     assert!(stats.contains(r#""edges":78,"edge_lists_unreadable":1,"#), "{stats}");
@@ -236,9 +238,9 @@ fn a_list_that_cannot_be_read_is_counted_and_passed_over() {
 fn a_lost_segment_header_costs_no_record() {
     let sample = Sample::new();
     let start = sample.block(20).last().unwrap().header.start / SEGMENT * SEGMENT;
-    sample.hurt([start..start + 84]);
+    sample.hurt(iter::once(start..start + 84));
     says_that_it_is_degraded(&sample);
-    sample.hurt([start..start + 84]);
+    sample.hurt(iter::once(start..start + 84));
     let (said, saved) = sample.salvage_and_repair(3);
     assert!(said.starts_with("lost: records in segment "), "{said}");
     assert!(said.contains("40 blocks and 80 edges saved"), "{said}");
@@ -249,9 +251,9 @@ fn a_lost_segment_header_costs_no_record() {
 fn a_lost_segment_costs_what_it_held() {
     let sample = Sample::new();
     let start = sample.block(20).last().unwrap().header.start / SEGMENT * SEGMENT;
-    sample.hurt([start..start + SEGMENT]);
+    sample.hurt(iter::once(start..start + SEGMENT));
     says_that_it_is_degraded(&sample);
-    sample.hurt([start..start + SEGMENT]);
+    sample.hurt(iter::once(start..start + SEGMENT));
     let (said, saved) = sample.salvage_and_repair(3);
     assert!(said.contains("lost: records in segment "), "{said}");
     let whole: Vec<_> = sample.whole.lines().collect();

@@ -1,7 +1,7 @@
 //! `export`: the whole store as JSON lines, in an order that depends on nothing but what is stored.
 //!
-//! Each edge stands in two lists, that of its source and that of its target. The lists of the sources are what is
-//! exported; where one cannot be read, its edges come from the other ends.
+//! Each edge stands in two lists, that of its source and that of its target. The lists of the sources are
+//! what is exported; where one cannot be read, its edges come from the other ends.
 
 use crate::error::Outcome;
 use crate::graph::Graph;

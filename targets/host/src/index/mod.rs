@@ -4,9 +4,10 @@
 //! remembers definitions and uses by name. The second, when every definition is known, resolves names and
 //! makes each node's edges what they should be. What the tree no longer holds is deleted in between.
 //!
-//! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not what
-//! it could not read, which stays as it was. Blocks that were not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below.
-//! The edges of these kinds that start at a file or definition belong to indexing:
+//! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not
+//! what it could not read, which stays as it was. Blocks that were not made by indexing stay (see
+//! [`identity`]), and so do edges of other kinds than those below. The edges of these kinds that start at
+//! a file or definition belong to indexing:
 //!
 //! | edge | from | to |
 //! | --- | --- | --- |

@@ -120,7 +120,8 @@ pub(super) fn damage(path: &Path, (segment, offset): (u32, u32), records: usize)
     };
     let name = path.display();
     Failure::store(format_args!(
-        "{name}: damaged record in segment {segment} at {offset}{more}; what is printed is what is left: {SALVAGE}"
+        "{name}: damaged record in segment {segment} at {offset}{more}; \
+         what is printed is what is left: {SALVAGE}"
     ))
 }
 

@@ -51,8 +51,8 @@ impl Store {
         Ok(figures)
     }
 
-    /// Checks everything. The second result says that the store is degraded, or what is lost first, if anything
-    /// is; other findings are named on standard error.
+    /// Checks everything. The second result says that the store is degraded, or what is lost first, if
+    /// anything is; other findings are named on standard error.
     ///
     /// # Errors
     /// The file cannot be read.

@@ -3,8 +3,9 @@
 //! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a
 //! larger region or grow the file, and open again; the batch that was refused for that reason is then
 //! written. Commands that only read open the file for reading, beside others, and never write a byte; they
-//! go on behind what is damaged, and [`Store::damage`] tells of it afterwards. A store in which records are lost
-//! of which nobody knows what they held answers what is certain, and is not written before it is repaired.
+//! go on behind what is damaged, and [`Store::damage`] tells of it afterwards. A store in which records
+//! are lost of which nobody knows what they held answers what is certain, and is not written before it is
+//! repaired.
 //!
 //! Memory beyond the region and the map does not depend on how much is stored.
 

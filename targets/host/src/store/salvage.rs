@@ -1,8 +1,9 @@
 //! Salvage: what a hurt store still holds, written to a new one, and a list of what it does not.
 //!
-//! The hurt store is only read. Blocks are mended where one bit is flipped. Each edge stands in two lists, and is
-//! saved if one of them knows it: an unreadable list costs edges only where the other ends may be lost as well.
-//! An older version or a deleted block may come back in place of a record that is lost: such places are listed.
+//! The hurt store is only read. Blocks are mended where one bit is flipped. Each edge stands in two
+//! lists, and is saved if one of them knows it: an unreadable list costs edges only where the other ends
+//! may be lost as well. An older version or a deleted block may come back in place of a record that is
+//! lost: such places are listed.
 
 use super::{Store, create, explain};
 use crate::error::Outcome;

@@ -197,4 +197,16 @@ mod tests {
         shape.geometry.capacity_bytes = 28 << 20;
         assert!(matches!(shape.check(), Err(FormatError::TooFewSegments { given: 7, min: 8 })));
     }
+
+    /// `grow` made files that were longer than the format reaches, which then did not open.
+    #[test]
+    fn a_file_longer_than_the_format_reaches_is_a_store_as_far_as_that() {
+        let shape = Shape::of_sizes(&Sizes::default());
+        let info = StoreInfo { layout: shape.layout().unwrap(), next_node: 0 };
+        let capacity = |len_bytes| Shape::of_store(&info, len_bytes).geometry.capacity_bytes;
+        assert_eq!(capacity(64 << 20), 64 << 20);
+        assert_eq!(capacity((100 << 20) + 777), 100 << 20);
+        assert_eq!(capacity(36 << 30), (32 << 30) - (4 << 20));
+        Shape::of_store(&info, 36 << 30).check().unwrap();
+    }
 }
