@@ -132,6 +132,7 @@ impl Sample {
         let saved = self.case.run("export --store new.kdb");
         self.case.run("verify --store new.kdb");
         self.case.fails(2, "salvage new.kdb", &["new.kdb", "exists already"]);
+        self.case.fails(2, "salvage kausal.kdb", &["exists already; name a new file"]);
         self.case.run("repair");
         let (_, repaired) = self.run("export");
         assert_eq!(repaired, saved);

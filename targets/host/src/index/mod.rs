@@ -23,11 +23,11 @@ mod tests;
 mod walk;
 
 use crate::error::{Failure, Outcome};
-use crate::extract::{Extract, Extractor, Reference, Source};
+use crate::extract::{Extract, Extractor, Language, Reference, Source};
 use crate::graph::{GraphMut, Order};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, BLOCK_BYTES_MAX};
 use crate::operation::{Batch, Block, Operation};
-use crate::summary::known;
+use crate::summary::{Known, known};
 use kausaldb::{BlockId, Direction, EdgeKind, GraphEdge};
 use resolve::{Candidate, Catalog, Sort, Use};
 use serde::Serialize;
@@ -139,7 +139,7 @@ pub(crate) fn index(
     }
     run.watch.resolving();
     run.flush()?;
-    run.remove_vanished()?;
+    run.remove_vanished(&mut catalog, indexed.len())?;
     let examples = run.edges(&indexed, &catalog)?;
     run.flush()?;
     run.store.sync()?;
@@ -293,12 +293,19 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         Ok(id)
     }
 
-    /// Deletes what an earlier run put and this one did not see, though it could have.
-    fn remove_vanished(&mut self) -> Outcome {
+    /// Deletes what an earlier run put and this one did not see, though it could have. What it could not
+    /// see is entered into the catalog, as a file behind those `files` that were read: names still mean
+    /// it.
+    fn remove_vanished(&mut self, catalog: &mut Catalog, files: usize) -> Outcome {
         let (seen, skipped, mut vanished) = (&self.seen, &self.skipped, Vec::new());
         self.store.scan(Order::OldestFirst, &mut |block| {
             let (id, uri) = (block.id(), block.source_uri());
-            if !seen.contains(&id) && identity::of_uri(uri) == id && !lies_below(uri, skipped) {
+            if seen.contains(&id) || identity::of_uri(uri) != id {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if lies_below(uri, skipped) {
+                keep(uri, id, &known(block.metadata()), files, catalog);
+            } else {
                 vanished.push(id);
             }
             Ok(ControlFlow::Continue(()))
@@ -352,6 +359,14 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         let name = block.and_then(|block| known(block.metadata()).name.map(Cow::into_owned));
         Ok(name.unwrap_or_default())
     }
+}
+
+/// Enters a definition of an earlier run into the catalog, as far as its block tells.
+fn keep(uri: &str, id: BlockId, block: &Known<'_>, file: usize, catalog: &mut Catalog) {
+    let Some((path, _)) = uri.split_once('#') else { return };
+    let (Some(language), Some(name)) = (Language::of(path), &block.name) else { return };
+    let sort = Sort::of(block.kind.as_deref().unwrap_or_default());
+    catalog.add(name, Candidate { id, file, family: language.family, sort, parent: None });
 }
 
 /// Whether the file of this URI, or a folder above it, is one of these.

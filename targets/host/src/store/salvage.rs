@@ -6,7 +6,7 @@
 //! lost: such places are listed.
 
 use super::{Store, create, explain};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use crate::graph::{Graph, GraphMut};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
 use crate::operation::{Batch, Block, Operation};
@@ -48,6 +48,11 @@ pub(crate) struct Salvaged {
 /// # Errors
 /// There is something at `new`, or the store cannot be opened, or the new one not written.
 pub(crate) fn salvage(path: &Path, new: &Path) -> Outcome<Salvaged> {
+    if new.exists() {
+        // Not to be removed: it may be the damaged store itself.
+        let name = new.display();
+        return Err(Failure::usage(format_args!("{name}: exists already; name a new file")));
+    }
     // Opened so that what is left counts, the engine does not tell any more where records are lost.
     let degraded = Store::open_read_only(path)?.engine()?.damage();
     let mut old = Store::open_as(path, Access::ReadOnly, OnDamage::Repair)?;
