@@ -60,7 +60,8 @@
 //!
 //! Two limits of the promise about a full disk: file systems that copy on write (btrfs, ZFS) or compress may
 //! still need new space for a later write. And a process that dies while it creates the file leaves a shorter
-//! one, which opens as [`FileError::Truncated`].
+//! one, which opens as [`FileError::Truncated`]; one that dies while it grows the file leaves a longer
+//! one, all of which may be used.
 
 mod error;
 mod mapped;

@@ -1,4 +1,4 @@
-//! The two things that std offers for Unix only: access by position, and syncing a directory.
+//! What std offers for Unix only, or not at all: access by position, syncing a directory, free space.
 //!
 //! A port to another system writes this file anew and no other.
 
@@ -24,4 +24,10 @@ pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
         _ => Path::new("."),
     };
     File::open(directory)?.sync_all()
+}
+
+/// Bytes that the file system of this file has left for this user; nothing if it does not say.
+pub(crate) fn free_bytes(file: &File) -> Option<u64> {
+    let found = rustix::fs::fstatvfs(file).ok()?;
+    found.f_bavail.checked_mul(found.f_frsize)
 }

@@ -66,8 +66,10 @@ impl PositionedFile {
     /// Makes the storage larger, in place, and makes that survive power loss. Copies nothing; every new byte
     /// is written.
     ///
-    /// On error the capacity is as before. What a growth that power loss cut short left behind the capacity
-    /// is dropped.
+    /// On error the capacity is as before. A growth that was cut short leaves the file longer than the
+    /// capacity by what it had written, which is as good as any other part: whoever opens the file next
+    /// may take it as capacity ([`OpenedFile::with_geometry`](crate::OpenedFile::with_geometry)) or leave
+    /// it alone.
     ///
     /// # Errors
     /// [`FileError::ReadOnly`], [`FileError::Shrink`], [`FileError::Geometry`], or [`FileError::Io`].
@@ -164,15 +166,28 @@ impl Storage for PositionedFile {
 }
 
 /// Makes a file as long as the geometry says: writes every byte from `from` on, and syncs it with its length.
+///
+/// Cut short, it leaves a file of which every byte up to its length was written (but for the moment
+/// between two calls in which the file system is asked for the whole length).
 fn extend(file: &File, from: u64, geometry: &Geometry) -> Result<(), FileError> {
     let capacity_bytes = geometry.capacity_bytes;
-    // Asks the file system whether it has files of this size at all, before any time is spent on filling one;
-    // then goes back, so that a process that dies while it fills leaves a short file and not a sparse one.
+    // Whether there is room, and whether the file system has files of this size at all, is asked before
+    // any time is spent on filling one. The length goes back to what was written, so that a process that
+    // dies while it fills leaves a short file and not a sparse one.
+    check_room(os::free_bytes(file), capacity_bytes - from).map_err(Step::Prefill.failed())?;
     file.set_len(capacity_bytes).map_err(Step::Prefill.failed())?;
     file.set_len(from).map_err(Step::Prefill.failed())?;
     let filler = geometry.erased.filler();
     fill(file, from, capacity_bytes, filler).map_err(Step::Prefill.failed())?;
     file.sync_all().map_err(Step::Sync.failed())
+}
+
+/// Refuses to begin what the file system says that it has no room for.
+fn check_room(free_bytes: Option<u64>, needed_bytes: u64) -> io::Result<()> {
+    match free_bytes {
+        Some(free) if free < needed_bytes => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    }
 }
 
 /// Writes `filler` over everything from `from` to `end`, in pieces.
@@ -185,4 +200,17 @@ fn fill(file: &File, from: u64, end: u64, filler: u8) -> io::Result<()> {
         os::write_at(file, at, piece)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_on_the_disk_is_not_begun() {
+        assert!(check_room(Some(10), 10).is_ok());
+        assert!(check_room(None, u64::MAX).is_ok());
+        let refused = check_room(Some(10), 11).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+    }
 }

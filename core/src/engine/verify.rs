@@ -98,6 +98,16 @@ pub struct Verification {
     pub harmless: u64,
 }
 
+/// How many edges there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct EdgeCount {
+    /// Edges in the lists that can be read, up to where one is damaged.
+    pub edges: u64,
+    /// Lists of the edges out of a node that cannot be read, or not to their end.
+    pub lists_unreadable: u64,
+}
+
 /// Collects findings.
 struct Report<F> {
     sum: Verification,
@@ -136,20 +146,25 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(report.sum)
     }
 
-    /// Counts the edges. O(nodes and edges), reading every list.
+    /// Counts the edges. O(nodes and edges), reading every list; one that is damaged is passed over and
+    /// counted.
     ///
     /// # Errors
-    /// The storage refused, or a record is damaged.
-    pub fn count_edges(&mut self) -> Result<u64, ReadError<S::Error>> {
+    /// The storage refused.
+    pub fn count_edges(&mut self) -> Result<EdgeCount, ReadError<S::Error>> {
         self.check_known()?;
-        let mut edges = 0;
+        let mut count = EdgeCount::default();
         for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
-            self.each_edge((number, Direction::Out), |_, _| {
-                edges += 1;
+            let listed = self.each_edge((number, Direction::Out), |_, _| {
+                count.edges += 1;
                 Ok(())
-            })?;
+            });
+            match listed {
+                Err(ReadError::Corrupt { .. }) => count.lists_unreadable += 1,
+                listed => listed?,
+            }
         }
-        Ok(edges)
+        Ok(count)
     }
 
     fn check_known(&self) -> Result<(), ReadError<S::Error>> {

@@ -4,7 +4,7 @@
 use crate::args::{Arguments, Command, Create, Import, Index, Neighbours};
 use crate::commands::progress::Progress;
 use crate::commands::query::{self, Wanted};
-use crate::commands::{export, import};
+use crate::commands::{export, import, salvage};
 use crate::error::{Failure, Outcome, one_line};
 use crate::graph::Order;
 use crate::index;
@@ -54,9 +54,26 @@ fn command(arguments: &Arguments, out: &mut impl Write) -> Outcome {
             read(path, |store| query::scan(store, order, options.limit, json, out))
         }
         Command::Stats { capacity } => {
-            Store::open_read_only(path)?.stats(*capacity)?.print(json, out)
+            let mut store = Store::open_read_only(path)?;
+            store.stats(*capacity)?.print(json, out)?;
+            store.damage().map_or(Ok(()), Err)
         }
-        Command::Verify => verify(path, json, out),
+        Command::Verify => {
+            let (figures, lost) = Store::open_read_only(path)?.verify()?;
+            figures.print(json, out)?;
+            lost.map_or(Ok(()), Err)
+        }
+        Command::Repair => Store::repair(path)?.print(json, out),
+        Command::Salvage { new } => {
+            let salvaged = store::salvage(path, new)?;
+            salvage::print(&salvaged, new, json, out)?;
+            salvage::losses(&salvaged, path, new).map_or(Ok(()), Err)
+        }
+        Command::Scrub => {
+            let (figures, damaged) = Store::open(path)?.scrub()?;
+            figures.print(json, out)?;
+            damaged.map_or(Ok(()), Err)
+        }
         Command::Compact => Store::open(path)?.compact()?.print(json, out),
         Command::Grow { size } => Store::open(path)?.grow(*size)?.print(json, out),
     }
@@ -86,48 +103,52 @@ fn create_store(path: &Path, options: &Create, json: bool, out: &mut impl Write)
     Store::open_read_only(path)?.stats(true)?.print(json, out)
 }
 
-fn verify(path: &Path, json: bool, out: &mut impl Write) -> Outcome {
-    let (figures, lost) = Store::open_read_only(path)?.verify()?;
-    figures.print(json, out)?;
-    out.flush()?;
-    match lost {
-        None => Ok(()),
-        Some(what) => Err(Failure::store(format_args!(
-            "{}: {what}; export what is left and import it into a new store",
-            path.display()
-        ))),
-    }
-}
-
 fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) -> Outcome {
     #[derive(Serialize)]
     struct Summary {
         #[serde(flatten)]
         report: index::Report,
         seconds: f64,
+        write_amplification: Option<f64>,
     }
     let begun = Instant::now();
     index::check(&options.directory)?;
     let mut store = Store::open_or_create(path, &options.sizes)?;
     let done = index::index(&mut store, &options.directory, &mut Progress::new())?;
+    let write_amplification = store.write_amplification()?;
     store.close()?;
     let (report, seconds) =
         (done.report, (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
     if json {
-        writeln!(out, "{}", serde_json::to_string(&Summary { report, seconds })?)?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&Summary { report, seconds, write_amplification })?
+        )?;
         return Ok(());
     }
     let index::Report { files, definitions, edges, skipped, written, removed } = report;
     writeln!(
         out,
         "{files} files, {definitions} definitions, {edges} edges, {skipped} skipped, {seconds:.1} seconds \
-         ({written} written, {removed} removed)"
+         ({written} written, {removed} removed{})",
+        amplified(write_amplification)
     )?;
-    let [called, calling] = &done.examples;
-    writeln!(out, "try:")?;
-    writeln!(out, "  {} callers {}", this_command(path), one_line(called))?;
-    writeln!(out, "  {} callees {}", this_command(path), one_line(calling))?;
+    let examples = ["callers", "callees"].into_iter().zip(&done.examples);
+    for (at, (command, name)) in examples.filter(|(_, name)| !name.is_empty()).enumerate() {
+        if at == 0 {
+            writeln!(out, "try:")?;
+        }
+        writeln!(out, "  {} {command} {}", this_command(path), one_line(name))?;
+    }
     Ok(())
+}
+
+/// What a summary says of write amplification, where something was written.
+fn amplified(ratio: Option<f64>) -> String {
+    ratio
+        .map(|ratio| format!(", {ratio:.2} bytes on media for each byte given"))
+        .unwrap_or_default()
 }
 
 /// How the user can run this program again on the same store, the way it was run now.
@@ -150,6 +171,7 @@ fn import_lines(path: &Path, options: &Import, json: bool, out: &mut impl Write)
         #[serde(flatten)]
         report: import::Report,
         region_bytes: usize,
+        write_amplification: Option<f64>,
     }
     let name = options.file.display().to_string();
     let input = input(&options.file)?;
@@ -157,12 +179,15 @@ fn import_lines(path: &Path, options: &Import, json: bool, out: &mut impl Write)
     let batch = usize::try_from(options.batch).unwrap_or(usize::MAX);
     let how = import::Options { name: &name, batch, acks: options.acks };
     let report = import::import(&mut store, input, &how, out)?;
-    let region_bytes = store.region_bytes();
+    let (region_bytes, write_amplification) = (store.region_bytes(), store.write_amplification()?);
     store.close()?;
     if json {
-        writeln!(out, "{}", serde_json::to_string(&Summary { report, region_bytes })?)?;
+        let summary = Summary { report, region_bytes, write_amplification };
+        writeln!(out, "{}", serde_json::to_string(&summary)?)?;
     } else if !options.acks {
-        writeln!(out, "{} lines imported in {} batches", report.lines, report.batches)?;
+        let (lines, batches) = (report.lines, report.batches);
+        let amplified = amplified(write_amplification);
+        writeln!(out, "{lines} lines imported in {batches} batches{amplified}")?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Failure, Outcome};
 use crate::size;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kausaldb::{BlockId, EdgeKind};
 use std::path::PathBuf;
@@ -34,6 +35,9 @@ pub(crate) enum Command {
     /// Create an empty store, of the geometry of a board if need be.
     Create(Create),
     /// Turn a source tree into blocks and edges; again, only what changed is written.
+    ///
+    /// One tree a store: what an earlier run made and the tree does not hold any more is removed, so another
+    /// tree takes the place of the first. What could not be read is left as it was.
     Index(Index),
     /// Read JSON lines into the store.
     Import(Import),
@@ -47,6 +51,7 @@ pub(crate) enum Command {
     /// List the blocks with this name, or whose URI ends so.
     Find {
         /// A name as metadata has it, or the end of a URI.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
     /// List the edges of a node.
@@ -54,11 +59,13 @@ pub(crate) enum Command {
     /// List who calls what has this name.
     Callers {
         /// A name as metadata has it, or the end of a URI.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
     /// List what is called by what has this name.
     Callees {
         /// A name as metadata has it, or the end of a URI.
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
     /// List all blocks in the order in which they were written.
@@ -70,7 +77,28 @@ pub(crate) enum Command {
         capacity: bool,
     },
     /// Check every record and every invariant.
+    ///
+    /// Names on standard error what is damaged and where, by segment and offset, and what can still be
+    /// mended. Ends with 3 only if something is lost: `salvage` saves what is left, `repair` makes it
+    /// count. What one flipped bit has hit is written anew by `scrub`.
     Verify,
+    /// Make what damage has left count, so that the store can be written again.
+    ///
+    /// Edges that one end still knows are restored at the other; lists that cannot be read are emptied,
+    /// and what led to lost nodes is dropped. Where records are lost, an older version or a deleted block
+    /// may be back.
+    Repair,
+    /// Write what can be saved of a damaged store to a new one, and list what cannot.
+    ///
+    /// The damaged store is only read. Prints a line for each loss: an id if it is known, else segment
+    /// and offset. Ends with 3 if something is lost.
+    Salvage {
+        /// The new store's file, which must not exist.
+        #[arg(value_name = "NEW_STORE")]
+        new: PathBuf,
+    },
+    /// Read everything, and write anew what one flipped bit has hit.
+    Scrub,
     /// Move live records until no dead space is left to win.
     Compact,
     /// Make the store's file larger; nothing is copied.
@@ -144,7 +172,7 @@ pub(crate) struct Import {
 #[derive(Args, Debug)]
 pub(crate) struct Neighbours {
     /// 32 hexadecimal digits, a name as metadata has it, or the end of a URI.
-    #[arg(value_name = "ID|NAME")]
+    #[arg(value_name = "ID|NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) node: String,
     /// Only edges that start here.
     #[arg(long = "out", conflicts_with = "in")]
@@ -187,11 +215,12 @@ pub(crate) fn parse() -> Outcome<Result<Arguments, ExitCode>> {
 
 /// What clap says over several lines, without the usage that `--help` has as well.
 fn in_one_line(text: &str) -> String {
-    let said = text.lines().map(str::trim);
-    let said = said.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-    let words = said.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-    let words = words.strip_prefix("error: ").unwrap_or(&words);
-    format!("{words}; see `kausaldb --help`")
+    let is_usage = |part: &&str| part.starts_with("Usage:") || part.starts_with("For more");
+    let parts = text.split("\n\n").map(str::trim).take_while(|part| !is_usage(part));
+    let in_words = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = parts.filter(|part| !part.is_empty()).map(in_words).collect::<Vec<_>>().join("; ");
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    format!("{said}; see `kausaldb --help`")
 }
 
 #[cfg(test)]
@@ -242,9 +271,27 @@ mod tests {
             "verify",
             "compact",
             "grow --size 128M",
+            "repair",
+            "salvage new.kdb --json",
+            "scrub",
         ];
         for line in lines {
             assert!(arguments(line).is_ok(), "{line}: {}", arguments(line).unwrap_err());
+        }
+    }
+
+    #[test]
+    fn a_hint_is_set_off_from_what_is_wrong() {
+        let said = in_one_line(&arguments("stat").unwrap_err().to_string());
+        assert!(said.starts_with("unrecognized subcommand 'stat'; tip: "), "{said}");
+        let said = in_one_line(&arguments("get").unwrap_err().to_string());
+        assert!(said.contains("not provided: <ID>; see"), "{said}");
+    }
+
+    #[test]
+    fn an_empty_name_is_wrong_usage() {
+        for command in ["find", "callers", "callees", "neighbours"] {
+            assert!(Arguments::try_parse_from(["kausaldb", command, ""]).is_err(), "{command}");
         }
     }
 

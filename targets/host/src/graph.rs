@@ -13,6 +13,15 @@ use std::ops::ControlFlow;
 /// What is done with each block of a scan.
 pub(crate) type Visit<'v> = dyn FnMut(BlockRef<'_>) -> Outcome<ControlFlow<()>> + 'v;
 
+/// Edges of a node: those that can be read.
+#[derive(Default, Debug)]
+pub(crate) struct Edges {
+    /// Ordered by kind and then by the other end.
+    pub(crate) found: Vec<GraphEdge>,
+    /// Whether they are all.
+    pub(crate) is_whole: bool,
+}
+
 /// A store that can be read.
 pub(crate) trait Graph {
     /// The block with this id.
@@ -21,17 +30,11 @@ pub(crate) trait Graph {
     /// What is stored is damaged or cannot be read.
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>>;
 
-    /// The edges of a node in one direction, of one kind or of all, ordered by kind and then by the other
-    /// end.
+    /// The edges of a node in one direction, of one kind or of all.
     ///
     /// # Errors
     /// What is stored is damaged or cannot be read.
-    fn edges(
-        &self,
-        id: &BlockId,
-        way: Direction,
-        kind: Option<EdgeKind>,
-    ) -> Outcome<Vec<GraphEdge>>;
+    fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges>;
 
     /// Shows every block in the order in which they were written.
     ///
@@ -75,6 +78,8 @@ pub(crate) mod stand_in {
         pub(crate) edges: BTreeSet<GraphEdge>,
         pub(crate) written: Vec<Operation>,
         pub(crate) batches: u64,
+        /// Lists that cannot be read.
+        pub(crate) hurt: BTreeSet<(BlockId, Direction)>,
     }
 
     impl Graph for Memory {
@@ -82,16 +87,15 @@ pub(crate) mod stand_in {
             Ok(self.blocks.get(id).map(|block| BlockRef::from(&block.as_block())))
         }
 
-        fn edges(
-            &self,
-            id: &BlockId,
-            way: Direction,
-            kind: Option<EdgeKind>,
-        ) -> Outcome<Vec<GraphEdge>> {
+        fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges> {
+            if self.hurt.contains(&(*id, way)) {
+                return Ok(Edges::default());
+            }
             let end =
                 |edge: &GraphEdge| if way == Direction::Out { edge.source } else { edge.target };
             let edges = self.edges.iter().filter(|edge| end(edge) == *id);
-            Ok(edges.filter(|edge| kind.is_none_or(|kind| kind == edge.kind)).copied().collect())
+            let found = edges.filter(|edge| kind.is_none_or(|kind| kind == edge.kind)).copied();
+            Ok(Edges { found: found.collect(), is_whole: true })
         }
 
         fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {

@@ -54,6 +54,9 @@ fn a_tree_is_indexed_queried_and_indexed_again() {
     case.fails(1, "find help.rs", &["help.rs"]);
     assert!(case.run("callees main").contains("helper  (not defined here)"));
     case.run("verify");
+    fs::create_dir(case.path("empty")).unwrap();
+    let said = case.run("index empty --store other.kdb");
+    assert!(said.starts_with("0 files, ") && !said.contains("try:"), "{said}");
 }
 
 #[test]
@@ -101,11 +104,17 @@ fn batches_are_acknowledged_and_a_bad_line_stops() {
     let case = Case::new();
     let lines: String = (1..=5).map(|number| put(&id(number), "a", "")).collect();
     let acks = case.feed("import - --batch 2 --acks", &lines);
+    let summary = case.feed("import - --batch 2 --json --store other.kdb", &lines);
+    assert!(
+        summary.contains(r#""write_amplification":"#) && !summary.contains("null"),
+        "{summary}"
+    );
     let counts: Vec<_> = acks.lines().map(|line| line.split(' ').collect::<Vec<_>>()).collect();
     assert_eq!(counts.iter().map(|words| words[2]).collect::<Vec<_>>(), ["2", "4", "5"], "{acks}");
     assert!(counts.iter().all(|words| words[0] == "committed" && words[1].parse::<u64>().is_ok()));
     let bad: String = (6..=8).map(|number| put(&id(number), "b", "")).collect::<String>() + "{}\n";
     case.fails_with(2, "import - --batch 2", &bad, &["line 4", "lines 1 to 2"]);
+    case.fails_with(2, "import -", "{}\n", &["line 1", "nothing of it is stored"]);
     assert_eq!(case.run("export").lines().count(), 7);
 }
 
@@ -148,6 +157,10 @@ fn what_is_not_there_ends_with_1() {
     case.fails(1, "find nobody", &["nobody"]);
     case.fails(1, "callers nobody", &["nobody"]);
     case.fails(1, &format!("neighbours {ID}"), &[ID]);
+    case.feed("import -", &(put(&id(1), "a", "") + &link(&id(1), &id(2))));
+    case.run("callees a");
+    case.fails(1, "callers a", &["'a' has no such edges"]);
+    case.fails(1, "neighbours a --out --kind imports --json", &["'a' has no such edges"]);
 }
 
 #[test]
@@ -215,7 +228,7 @@ fn what_damage_leaves_is_shown_and_ends_with_3() {
     }
     case.fails(3, &format!("get {}", id(5)), &["damaged record"]);
     case.run(&format!("get {}", id(6)));
-    case.fails(3, "verify", &[&id(5), "export what is left"]);
+    case.fails(3, "verify", &[&id(5), "salvage NEW_STORE"]);
     case.write("left.jsonl", &left);
     case.run("import left.jsonl --store new.kdb");
     assert_eq!(case.run("export --store new.kdb"), left);
@@ -292,4 +305,36 @@ fn an_image_for_a_board_has_its_geometry() {
     let stats = case.run("stats --json --store board.kdb");
     assert!(stats.contains(r#""blocks":0"#), "{stats}");
     assert!(Path::new(&case.path("board.kdb")).exists());
+}
+
+/// `grow` filled what no layout reaches, and from then on nothing opened the store. The layout is checked
+/// before a byte is written.
+#[test]
+fn a_store_beyond_the_formats_limit_is_refused_before_a_byte_is_written() {
+    let case = Case::new();
+    case.fails(2, "create --size 64G", &["kausal.kdb", "68719476736", "34359738352", "--size"]);
+    case.fails(2, "create --size 1M --segment-size 256K", &["4 segments", "--segment-size"]);
+    assert_eq!(fs::read_dir(case.folder.path()).unwrap().count(), 0, "something was left behind");
+    case.run("create --size 32M");
+    case.fails(2, "grow --size 36G", &["kausal.kdb", "38654705664", "34355544064"]);
+    assert_eq!(fs::metadata(case.path("kausal.kdb")).unwrap().len(), 32 << 20);
+    case.run("stats");
+}
+
+/// A growth that is killed leaves a longer file, all of which was written: it is capacity, also where it
+/// is no whole doubling.
+#[test]
+fn what_a_killed_growth_has_written_is_capacity() {
+    let case = Case::new();
+    case.feed("import - --size 1M --segment-size 64K", &put(&id(1), "a", "text"));
+    let mut image = fs::read(case.path("kausal.kdb")).unwrap();
+    image.resize((1 << 20) + 3 * (64 << 10) + 777, 0xFF);
+    fs::write(case.path("kausal.kdb"), image).unwrap();
+    assert!(case.run("stats --json").contains(r#""file_bytes":1245184,"#));
+    let content = "x".repeat(20_000);
+    let lines: String = (2..=60).map(|number| put(&id(number), "a", &content)).collect();
+    case.feed("import - --batch 1", &lines);
+    case.run("grow");
+    assert_eq!(case.run("scan").lines().count(), 60);
+    case.run("verify");
 }

@@ -68,3 +68,49 @@ fn indexing_an_edited_tree_writes_only_what_changed() {
     assert!(plain == scratch);
     case.run("verify");
 }
+
+/// Runs the command as somebody whom permissions bind: the superuser reads everything.
+#[cfg(unix)]
+fn run_bound(case: &Case, arguments: &str) -> (i32, String, String) {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::process::CommandExt;
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kausaldb"));
+    command.args(arguments.split_whitespace()).current_dir(case.folder.path()).env_remove("CARGO");
+    if fs::metadata(case.folder.path()).unwrap().uid() == 0 {
+        command.uid(65534).gid(65534);
+    }
+    let output = command.output().unwrap();
+    let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), out, err)
+}
+
+/// A folder that could not be listed counted as empty, and all that was known of it was deleted.
+#[cfg(unix)]
+#[test]
+fn what_cannot_be_listed_is_kept_and_named_once() {
+    use std::os::unix::fs::PermissionsExt;
+    let case = Case::new();
+    let allow = |name: &str, mode| {
+        fs::set_permissions(case.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    case.write("tree/a.rs", "fn a() {}\n");
+    case.write("tree/sub/b.rs", "fn b() {}\n");
+    allow("", 0o777);
+    assert_eq!(run_bound(&case, "index tree").0, 0);
+    let whole = run_bound(&case, "export").1;
+    allow("tree/sub", 0);
+    let (code, said, skipped) = run_bound(&case, "index tree --json");
+    allow("tree/sub", 0o755);
+    assert_eq!((code, figure(&said, "skipped"), figure(&said, "removed")), (0, 1, 0), "{skipped}");
+    assert_eq!(skipped, "kausaldb: tree/sub: Permission denied (os error 13); skipped\n");
+    assert_eq!(run_bound(&case, "export").1, whole);
+    allow("tree", 0);
+    for store in ["kausal.kdb", "other.kdb"] {
+        let (code, _, said) = run_bound(&case, &format!("index tree --store {store}"));
+        assert_eq!(code, 2, "{said}");
+        assert!(said.starts_with("kausaldb: tree: Permission denied"), "{said}");
+    }
+    allow("tree", 0o755);
+    assert_eq!(run_bound(&case, "export").1, whole);
+    assert!(!case.path("other.kdb").exists());
+}

@@ -94,10 +94,14 @@ impl<S: GraphMut, W: Write> Importer<'_, S, W> {
     }
 
     fn bad(&self, number: u64, error: &LineError) -> Failure {
-        let (name, stored) = (self.options.name, self.report.lines);
+        let name = self.options.name;
+        let stored = match self.report.lines {
+            0 => "nothing of it is stored".to_owned(),
+            1 => "line 1 is stored".to_owned(),
+            lines => format!("lines 1 to {lines} are stored"),
+        };
         Failure::usage(format_args!(
-            "{name}: line {number}: {error}; lines 1 to {stored} are stored: \
-             correct the line and import again"
+            "{name}: line {number}: {error}; {stored}: correct the line and import again"
         ))
     }
 }

@@ -5,5 +5,6 @@ pub(crate) mod import;
 pub(crate) mod progress;
 pub(crate) mod query;
 pub(crate) mod report;
+pub(crate) mod salvage;
 #[cfg(test)]
 mod tests;

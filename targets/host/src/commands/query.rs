@@ -89,7 +89,8 @@ pub(crate) struct Wanted<'a> {
 /// definition.
 ///
 /// # Errors
-/// Nothing is called so, or reading or printing fails.
+/// Nothing is called so, or there are no such edges (where a list cannot be read, nobody knows that); or
+/// reading or printing fails.
 pub(crate) fn neighbours(
     store: &impl Graph,
     node: &str,
@@ -97,20 +98,25 @@ pub(crate) fn neighbours(
     json: bool,
     out: &mut impl Write,
 ) -> Outcome {
-    let mut any = false;
+    let (mut any, mut all_read) = (false, true);
     for id in named(store, node)? {
         let mut names = Names::of(store, &id);
         for &way in wanted.ways {
-            for edge in store.edges(&id, way, wanted.kind)? {
+            let edges = store.edges(&id, way, wanted.kind)?;
+            all_read &= edges.is_whole;
+            for edge in edges.found {
                 any = true;
                 print_edge(store, &id, way, &edge, &mut names, json, out)?;
             }
         }
     }
-    if !any && !json {
-        writeln!(std::io::stderr(), "kausaldb: {} has no such edges", one_line(node))?;
+    if any || !all_read {
+        return Ok(());
     }
-    Ok(())
+    let node = one_line(node);
+    Err(Failure::not_found(format_args!(
+        "'{node}' has no such edges; `kausaldb neighbours` without other options lists all"
+    )))
 }
 
 /// The nodes that a text names.
@@ -137,14 +143,14 @@ fn named(store: &impl Graph, text: &str) -> Outcome<BTreeSet<BlockId>> {
 
 fn is_node(store: &impl Graph, id: &BlockId) -> Outcome<bool> {
     Ok(store.find(id)?.is_some()
-        || !store.edges(id, Direction::Out, None)?.is_empty()
-        || !store.edges(id, Direction::In, None)?.is_empty())
+        || !store.edges(id, Direction::Out, None)?.found.is_empty()
+        || !store.edges(id, Direction::In, None)?.found.is_empty())
 }
 
 fn nothing_called(name: &str) -> Failure {
     let name = one_line(name);
     Failure::not_found(format_args!(
-        "nothing is called {name}; `kausaldb scan` lists what there is"
+        "nothing is called '{name}'; `kausaldb scan` lists what there is"
     ))
 }
 

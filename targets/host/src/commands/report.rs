@@ -3,7 +3,7 @@
 use crate::error::Outcome;
 use crate::size;
 use serde::{Serialize, Serializer};
-use serde_json::{Number, Value};
+use serde_json::Value;
 use std::io::Write;
 
 /// One line of a report.
@@ -13,8 +13,6 @@ pub(crate) enum Figure {
     Count(u64),
     /// So many bytes; people are shown a unit as well.
     Bytes(u64),
-    /// A ratio.
-    Ratio(f64),
 }
 
 /// Names and figures, in the order in which they are shown.
@@ -54,7 +52,6 @@ impl Figure {
     fn value(self) -> Value {
         match self {
             Self::Count(number) | Self::Bytes(number) => Value::from(number),
-            Self::Ratio(ratio) => Number::from_f64(ratio).map_or(Value::Null, Value::Number),
         }
     }
 
@@ -63,7 +60,6 @@ impl Figure {
             Self::Count(number) => number.to_string(),
             Self::Bytes(bytes) if bytes < 1024 => format!("{bytes} B"),
             Self::Bytes(bytes) => format!("{bytes} ({})", size::show(bytes)),
-            Self::Ratio(ratio) => format!("{ratio:.2}"),
         }
     }
 }
@@ -77,18 +73,10 @@ mod tests {
         let mut figures = Figures::default();
         figures.push("blocks", Figure::Count(3));
         figures.push("live_bytes", Figure::Bytes(4096));
-        figures.push("write_amplification", Figure::Ratio(1.25));
         let (mut text, mut json) = (Vec::new(), Vec::new());
         figures.print(false, &mut text).unwrap();
         figures.print(true, &mut json).unwrap();
-        assert_eq!(
-            String::from_utf8(text).unwrap(),
-            "blocks               3\nlive bytes           4096 (4 KiB)\n\
-             write amplification  1.25\n"
-        );
-        assert_eq!(
-            String::from_utf8(json).unwrap(),
-            "{\"blocks\":3,\"live_bytes\":4096,\"write_amplification\":1.25}\n"
-        );
+        assert_eq!(String::from_utf8(text).unwrap(), "blocks      3\nlive bytes  4096 (4 KiB)\n");
+        assert_eq!(String::from_utf8(json).unwrap(), "{\"blocks\":3,\"live_bytes\":4096}\n");
     }
 }

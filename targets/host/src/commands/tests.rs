@@ -186,3 +186,25 @@ fn scan_stops_at_its_limit() {
     assert!(text.contains("a/helper.rs"), "{text}");
     assert_eq!(store.nodes().unwrap().len(), 3);
 }
+
+/// An export took the lists of the sources for all there is, and lost the edges of one that is damaged.
+#[test]
+fn edges_of_a_list_that_cannot_be_read_are_exported_from_their_other_ends() {
+    let mut store = sample();
+    let mut whole = Vec::new();
+    export::export(&store, &mut whole).unwrap();
+    store.hurt.insert((id(1), Direction::Out));
+    let mut left = Vec::new();
+    export::export(&store, &mut left).unwrap();
+    assert_eq!(String::from_utf8(left).unwrap(), String::from_utf8(whole).unwrap());
+}
+
+#[test]
+fn nobody_says_that_there_are_no_edges_where_a_list_cannot_be_read() {
+    let mut store = sample();
+    let calls = Wanted { ways: &[Direction::In], kind: Some(EdgeKind::CALLS) };
+    let none = query::neighbours(&store, "main", &calls, false, &mut Vec::new());
+    assert!(matches!(none, Err(Failure::Line { class: Class::NotFound, .. })));
+    store.hurt.insert((id(1), Direction::In));
+    assert_eq!(shown(|out| query::neighbours(&store, "main", &calls, false, out)), "");
+}

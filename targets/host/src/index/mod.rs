@@ -4,9 +4,10 @@
 //! remembers definitions and uses by name. The second, when every definition is known, resolves names and
 //! makes each node's edges what they should be. What the tree no longer holds is deleted in between.
 //!
-//! A store holds one tree: what an earlier run made and this one does not find again, is removed. Blocks
-//! that were not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below.
-//! The edges of these kinds that start at a file or definition belong to indexing:
+//! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not
+//! what it could not read, which stays as it was. Blocks that were not made by indexing stay (see
+//! [`identity`]), and so do edges of other kinds than those below. The edges of these kinds that start at
+//! a file or definition belong to indexing:
 //!
 //! | edge | from | to |
 //! | --- | --- | --- |
@@ -22,11 +23,11 @@ mod tests;
 mod walk;
 
 use crate::error::{Failure, Outcome};
-use crate::extract::{Extract, Extractor, Reference, Source};
+use crate::extract::{Extract, Extractor, Language, Reference, Source};
 use crate::graph::{GraphMut, Order};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX, BLOCK_BYTES_MAX};
 use crate::operation::{Batch, Block, Operation};
-use crate::summary::known;
+use crate::summary::{Known, known};
 use kausaldb::{BlockId, Direction, EdgeKind, GraphEdge};
 use resolve::{Candidate, Catalog, Sort, Use};
 use serde::Serialize;
@@ -35,7 +36,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
-use walk::SourceFile;
+use walk::{Skipped, SourceFile};
 
 pub(crate) use walk::check;
 
@@ -121,11 +122,12 @@ pub(crate) fn index(
         watch,
         batch: Batch::default(),
         seen: HashSet::new(),
+        skipped: HashSet::new(),
         report: Report::default(),
     };
     run.watch.begin(files.len() as u64);
-    for line in &skipped {
-        run.skip(line);
+    for Skipped { line, uri } in skipped {
+        run.skip(&line, uri);
     }
     let (mut extractor, mut catalog, mut indexed) =
         (Extractor::new(), Catalog::default(), Vec::new());
@@ -137,7 +139,7 @@ pub(crate) fn index(
     }
     run.watch.resolving();
     run.flush()?;
-    run.remove_vanished()?;
+    run.remove_vanished(&mut catalog, indexed.len())?;
     let examples = run.edges(&indexed, &catalog)?;
     run.flush()?;
     run.store.sync()?;
@@ -149,12 +151,15 @@ struct Run<'a, S, W> {
     watch: &'a mut W,
     batch: Batch,
     seen: HashSet<BlockId>,
+    /// URIs of files and folders of which nothing is known.
+    skipped: HashSet<String>,
     report: Report,
 }
 
 impl<S: GraphMut, W: Watch> Run<'_, S, W> {
-    fn skip(&mut self, line: &str) {
+    fn skip(&mut self, line: &str, uri: String) {
         self.report.skipped += 1;
+        self.skipped.insert(uri);
         self.watch.skipped(line);
     }
 
@@ -186,14 +191,16 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
             Ok(text) if text.len() > BLOCK_BYTES_MAX - 64 * 1024 => {
                 let bytes = text.len();
                 let path = file.path.display();
-                self.skip(&format!(
+                let line = format!(
                     "{path}: {bytes} bytes do not fit into a block of {BLOCK_BYTES_MAX}; skipped"
-                ));
+                );
+                self.skip(&line, file.uri.clone());
                 None
             }
             Ok(text) => Some(text),
             Err(error) => {
-                self.skip(&format!("{}: {error}; skipped", file.path.display()));
+                let line = format!("{}: {error}; skipped", file.path.display());
+                self.skip(&line, file.uri.clone());
                 None
             }
         }
@@ -286,12 +293,19 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         Ok(id)
     }
 
-    /// Deletes what an earlier run put and this one did not see.
-    fn remove_vanished(&mut self) -> Outcome {
-        let (seen, mut vanished) = (&self.seen, Vec::new());
+    /// Deletes what an earlier run put and this one did not see, though it could have. What it could not
+    /// see is entered into the catalog, as a file behind those `files` that were read: names still mean
+    /// it.
+    fn remove_vanished(&mut self, catalog: &mut Catalog, files: usize) -> Outcome {
+        let (seen, skipped, mut vanished) = (&self.seen, &self.skipped, Vec::new());
         self.store.scan(Order::OldestFirst, &mut |block| {
-            let id = block.id();
-            if !seen.contains(&id) && identity::of_uri(block.source_uri()) == id {
+            let (id, uri) = (block.id(), block.source_uri());
+            if seen.contains(&id) || identity::of_uri(uri) != id {
+                return Ok(ControlFlow::Continue(()));
+            }
+            if lies_below(uri, skipped) {
+                keep(uri, id, &known(block.metadata()), files, catalog);
+            } else {
                 vanished.push(id);
             }
             Ok(ControlFlow::Continue(()))
@@ -318,7 +332,7 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
             let (own, others) = rest.split_at(rest.partition_point(|edge| edge.source <= source));
             rest = others;
             let stored: BTreeSet<GraphEdge> =
-                self.store.edges(&source, Direction::Out, None)?.into_iter().collect();
+                self.store.edges(&source, Direction::Out, None)?.found.into_iter().collect();
             for edge in own.iter().filter(|edge| !stored.contains(edge)) {
                 self.push(Operation::Link(*edge))?;
             }
@@ -345,6 +359,21 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         let name = block.and_then(|block| known(block.metadata()).name.map(Cow::into_owned));
         Ok(name.unwrap_or_default())
     }
+}
+
+/// Enters a definition of an earlier run into the catalog, as far as its block tells.
+fn keep(uri: &str, id: BlockId, block: &Known<'_>, file: usize, catalog: &mut Catalog) {
+    let Some((path, _)) = uri.split_once('#') else { return };
+    let (Some(language), Some(name)) = (Language::of(path), &block.name) else { return };
+    let sort = Sort::of(block.kind.as_deref().unwrap_or_default());
+    catalog.add(name, Candidate { id, file, family: language.family, sort, parent: None });
+}
+
+/// Whether the file of this URI, or a folder above it, is one of these.
+fn lies_below(uri: &str, skipped: &HashSet<String>) -> bool {
+    let file = uri.split_once('#').map_or(uri, |(file, _)| file);
+    let ends = file.match_indices('/').map(|(at, _)| at).chain([file.len()]);
+    !skipped.is_empty() && ends.filter_map(|end| file.get(..end)).any(|part| skipped.contains(part))
 }
 
 /// The edges that start in one file. An outer definition contains what lies in it; the file contains the

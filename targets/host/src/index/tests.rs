@@ -145,3 +145,32 @@ fn a_file_larger_than_a_block_is_named_and_skipped() {
     assert_eq!((report.files, report.skipped), (1, 1));
     assert!(watcher.skipped[0].contains("big.py"), "{:?}", watcher.skipped);
 }
+
+/// What could not be read counted as vanished, and was deleted with all its edges.
+#[test]
+fn what_is_skipped_stays_as_it_was() {
+    let root = tree(&[MAIN, HELP]);
+    let mut store = Memory::default();
+    run(&mut store, &root);
+    let before = store.clone();
+    write(&root, HELP.0, &format!("// {}\n", "x".repeat(BLOCK_BYTES_MAX)));
+    let report = run(&mut store, &root);
+    assert_eq!((report.files, report.skipped), (1, 1));
+    assert!(before.blocks.keys().all(|id| store.blocks.contains_key(id)));
+    // Also the calls into what was skipped.
+    assert_eq!((report.written, report.removed, &store.edges), (0, 0, &before.edges));
+    write(&root, HELP.0, HELP.1);
+    run(&mut store, &root);
+    assert_eq!((&store.blocks, &store.edges), (&before.blocks, &before.edges));
+}
+
+#[test]
+fn what_lies_in_a_skipped_folder_or_file_lies_below_it_and_nothing_else_does() {
+    let skipped = HashSet::from(["a/b".to_owned(), "c.rs".to_owned()]);
+    for uri in ["a/b", "a/b/c/d.rs", "a/b/c.rs#function:f", "c.rs", "c.rs#module:m"] {
+        assert!(lies_below(uri, &skipped), "{uri}");
+    }
+    for uri in ["a", "a/bc.rs", "a/c/b", "c.rst", "b/c.rs"] {
+        assert!(!lies_below(uri, &skipped), "{uri}");
+    }
+}

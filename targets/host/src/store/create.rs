@@ -21,6 +21,7 @@ pub(crate) fn create(path: &Path, shape: &Shape) -> Outcome {
     if path.exists() {
         return Err(explain::file(path, &FileError::Exists));
     }
+    shape.check().map_err(|error| explain::format(path, &error))?;
     let unfinished = unfinished_name(path);
     remove_leftover(&unfinished)?;
     let mut file = PositionedFile::create(&unfinished, shape.geometry)

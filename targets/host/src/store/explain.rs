@@ -3,12 +3,13 @@
 
 use crate::error::Failure;
 use kausaldb::log::LogError;
-use kausaldb::{FormatError, OpenError, ReadError, WriteError};
+use kausaldb::{Damage, FormatError, OpenError, ReadError, WriteError};
 use kausaldb_file::{FileError, Step};
 use std::io::ErrorKind;
 use std::path::Path;
 
-const SALVAGE: &str = "export what is left and import it into a new store, or restore a copy";
+const SALVAGE: &str = "`kausaldb salvage NEW_STORE` saves what is left, `kausaldb repair` makes it count; \
+    or restore a copy";
 
 /// Why the file cannot be made, opened, read, written or grown.
 pub(super) fn file(path: &Path, error: &FileError) -> Failure {
@@ -77,7 +78,10 @@ pub(super) fn empty(path: &Path) -> Failure {
 pub(super) fn format(path: &Path, error: &FormatError<FileError>) -> Failure {
     match error {
         FormatError::Storage(error) => file(path, error),
-        _ => Failure::usage(format_args!("{}: {error}", path.display())),
+        _ => Failure::usage(format_args!(
+            "{}: {error}; choose other sizes: --size, --segment-size, --erase-size, --write-size",
+            path.display()
+        )),
     }
 }
 
@@ -107,16 +111,46 @@ pub(super) fn read(path: &Path, error: &ReadError<FileError>) -> Failure {
     }
 }
 
-/// What reading has passed over.
-pub(super) fn damage(path: &Path, first: &str, records: u64) -> Failure {
+/// What reading has passed over: the first such record, and how many there are.
+pub(super) fn damage(path: &Path, (segment, offset): (u32, u32), records: usize) -> Failure {
     let more = match records - 1 {
         0 => String::new(),
-        more => format!(", and {more} more times something damaged"),
+        1 => ", and another one".to_owned(),
+        more => format!(", and {more} others"),
     };
     let name = path.display();
     Failure::store(format_args!(
-        "{name}: {first}{more}; what is printed is what is left: {SALVAGE}"
+        "{name}: damaged record in segment {segment} at {offset}{more}; \
+         what is printed is what is left: {SALVAGE}"
     ))
+}
+
+/// Lists of edges that counting has passed over.
+pub(super) fn lists_unreadable(path: &Path, lists: u64) -> Failure {
+    let (name, s) = (path.display(), if lists == 1 { "" } else { "s" });
+    Failure::store(format_args!("{name}: {lists} list{s} of edges cannot be read; {SALVAGE}"))
+}
+
+/// Records are lost of which nobody knows what they held.
+pub(super) fn degraded(path: &Path, damage: &Damage) -> Failure {
+    let (name, Damage { segment, offset }) = (path.display(), damage);
+    Failure::store(format_args!(
+        "{name}: degraded: records in segment {segment} at {offset} are lost, and only what they cannot have \
+         changed is certain; {SALVAGE}"
+    ))
+}
+
+/// What scrubbing could not mend.
+pub(super) fn beyond_mending(path: &Path, records: u32) -> Failure {
+    let (name, s) = (path.display(), if records == 1 { "" } else { "s" });
+    Failure::store(format_args!(
+        "{name}: {records} record{s} damaged beyond mending, which `kausaldb verify` names; {SALVAGE}"
+    ))
+}
+
+/// Something is lost, as verifying found.
+pub(super) fn lost(path: &Path, what: &str) -> Failure {
+    Failure::store(format_args!("{}: {what}; {SALVAGE}", path.display()))
 }
 
 /// Why nothing was written.
@@ -133,6 +167,9 @@ pub(super) fn write(path: &Path, error: &WriteError<FileError>) -> Failure {
             Failure::usage(format_args!("{name}: {error}; split the block or use larger segments"))
         }
         WriteError::BatchTooLarge { .. } => Failure::usage(format_args!("{name}: {error}")),
+        WriteError::Degraded { segment, offset } => {
+            degraded(path, &Damage { segment: *segment, offset: *offset })
+        }
         WriteError::ReadOnly => Failure::usage(format_args!("{name}: {error}")),
         _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
     }

@@ -2,7 +2,7 @@
 
 use super::{Store, closed, explain};
 use crate::commands::report::{Figure, Figures};
-use crate::error::Outcome;
+use crate::error::{Failure, Outcome};
 use kausaldb::{Direction, Finding, Stats};
 use std::io::Write;
 
@@ -13,18 +13,19 @@ impl Store {
     /// Counts, sizes, wear and high-water marks; with `capacity` also the limits with which the
     /// store is open.
     ///
-    /// Reads every list of edges, to count them.
+    /// Reads every list of edges, to count them; those that cannot be read are counted, too.
     ///
     /// # Errors
-    /// What is stored is damaged or cannot be read.
+    /// The file cannot be read.
     pub(crate) fn stats(&mut self, capacity: bool) -> Outcome<Figures> {
         let path = &self.path;
-        let (stats, edges) = self.opened.with_dependent_mut(|_, engine| {
+        let (stats, count) = self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;
-            let edges = engine.count_edges().map_err(|error| explain::read(path, &error))?;
-            Outcome::Ok((engine.stats(), edges))
+            let count = engine.count_edges().map_err(|error| explain::read(path, &error))?;
+            Outcome::Ok((engine.stats(), count))
         })?;
-        let mut figures = of_stats(&stats, edges);
+        self.lists_unreadable = count.lists_unreadable;
+        let mut figures = of_stats(&stats, count.edges, count.lists_unreadable);
         if capacity {
             let limits = &self.capacity;
             for (name, limit) in [
@@ -50,19 +51,20 @@ impl Store {
         Ok(figures)
     }
 
-    /// Checks everything. The second result says what is lost first, if anything is; other findings are named
-    /// on standard error.
+    /// Checks everything. The second result says that the store is degraded, or what is lost first, if
+    /// anything is; other findings are named on standard error.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub(crate) fn verify(&mut self) -> Outcome<(Figures, Option<String>)> {
+    pub(crate) fn verify(&mut self) -> Outcome<(Figures, Option<Failure>)> {
         let path = &self.path;
+        let degraded = self.engine()?.damage().map(|damage| explain::degraded(path, &damage));
         let (mut shown, mut first_lost) = (0, None);
         let sum = self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;
             let named = |finding: Finding| {
                 shown += 1;
-                if finding.is_loss() && first_lost.is_none() {
+                if finding.is_loss() && first_lost.is_none() && degraded.is_none() {
                     first_lost = Some(describe(&finding));
                 } else if shown <= FINDINGS_SHOWN {
                     let what = describe(&finding);
@@ -77,14 +79,16 @@ impl Store {
         figures.push("edges", Figure::Count(sum.edges));
         figures.push("lost", Figure::Count(sum.lost));
         figures.push("harmless", Figure::Count(sum.harmless));
-        Ok((figures, first_lost))
+        let first_lost = first_lost.map(|what| explain::lost(path, &what));
+        Ok((figures, degraded.or(first_lost)))
     }
 }
 
-fn of_stats(stats: &Stats, edges: u64) -> Figures {
+fn of_stats(stats: &Stats, edges: u64, lists_unreadable: u64) -> Figures {
     let mut figures = Figures::default();
     figures.push("blocks", Figure::Count(stats.blocks.into()));
     figures.push("edges", Figure::Count(edges));
+    figures.push("edge_lists_unreadable", Figure::Count(lists_unreadable));
     figures.push("nodes", Figure::Count(stats.nodes.used.into()));
     figures.push("sequence", Figure::Count(stats.sequence.get()));
     figures.push("file_bytes", Figure::Bytes(stats.capacity_bytes));
@@ -98,9 +102,6 @@ fn of_stats(stats: &Stats, edges: u64) -> Figures {
     figures.push("erases_min", Figure::Count(stats.erases_min.into()));
     figures.push("erases_mean", Figure::Count(stats.erases_mean.into()));
     figures.push("erases_max", Figure::Count(stats.erases_max.into()));
-    if let Some(ratio) = stats.write_amplification() {
-        figures.push("write_amplification", Figure::Ratio(ratio));
-    }
     for (name, pool) in [
         ("nodes_high_water", stats.nodes),
         ("pending_edges_high_water", stats.pending_edges),

@@ -3,31 +3,37 @@
 //! A [`Store`] owns the engine's region and the mapped file. What does not fit makes it close, take a
 //! larger region or grow the file, and open again; the batch that was refused for that reason is then
 //! written. Commands that only read open the file for reading, beside others, and never write a byte; they
-//! go on behind what is damaged, and [`Store::damage`] tells of it afterwards.
+//! go on behind what is damaged, and [`Store::damage`] tells of it afterwards. A store in which records
+//! are lost of which nobody knows what they held answers what is certain, and is not written before it is
+//! repaired.
 //!
 //! Memory beyond the region and the map does not depend on how much is stored.
 
 mod create;
 mod explain;
 mod health;
+mod mend;
+mod salvage;
 mod shape;
 
 pub(crate) use create::create;
+pub(crate) use salvage::{Lost, Salvaged, salvage};
 pub(crate) use shape::Shape;
 
 use crate::args::Sizes;
 use crate::commands::report::Figures;
 use crate::error::{Failure, Outcome};
-use crate::graph::{Graph, GraphMut, Visit};
+use crate::graph::{Edges, Graph, GraphMut, Visit};
 use crate::operation::Operation;
 use kausaldb::state::Limit;
 use kausaldb::{
-    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, GraphEdge, OpenError,
+    BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, OnDamage, OpenError,
     Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
 };
 use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, Region};
 use self_cell::{MutBorrow, self_cell};
-use std::cell::{Cell, OnceCell};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// An import makes the file larger when more than this part of it lives: at half, moving what lives
@@ -56,14 +62,18 @@ pub(crate) struct Store {
     access: Access,
     grows_ahead: bool,
     opened: Opened,
-    damage: Damage,
+    /// What reading has passed over: segment and offset of each record.
+    passed_over: RefCell<BTreeSet<(u32, u32)>>,
+    /// Lists of edges that counting has passed over.
+    lists_unreadable: u64,
+    written: Written,
 }
 
-/// What reading has passed over.
-#[derive(Default)]
-struct Damage {
-    first: OnceCell<String>,
-    records: Cell<u64>,
+/// What engines that were closed since have written, in bytes: on media, and for callers.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    media_bytes: u64,
+    given_bytes: u64,
 }
 
 /// An id that no other store has: from the operating system's randomness, by way of the standard library's
@@ -83,15 +93,30 @@ impl Store {
     /// # Errors
     /// It is missing, locked, or no store.
     pub(crate) fn open_read_only(path: &Path) -> Outcome<Self> {
-        Self::open_as(path, Access::ReadOnly)
+        Self::open_as(path, Access::ReadOnly, OnDamage::Say)
     }
 
     /// Opens a store for writing.
     ///
     /// # Errors
-    /// It is missing, locked, or no store.
+    /// It is missing, locked, no store, or degraded.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        Self::open_as(path, Access::ReadWrite)
+        let store = Self::open_hurt(path)?;
+        match store.engine()?.damage() {
+            None => Ok(store),
+            Some(damage) => {
+                store.close()?;
+                Err(explain::degraded(path, &damage))
+            }
+        }
+    }
+
+    /// Opens a store for writing, also one that must be repaired first.
+    ///
+    /// # Errors
+    /// It is missing, locked, or no store.
+    fn open_hurt(path: &Path) -> Outcome<Self> {
+        Self::open_as(path, Access::ReadWrite, OnDamage::Say)
     }
 
     /// Opens a store for writing, and makes it first if it is missing.
@@ -105,17 +130,25 @@ impl Store {
         Self::open(path)
     }
 
-    fn open_as(path: &Path, access: Access) -> Outcome<Self> {
+    fn open_as(path: &Path, access: Access, on_damage: OnDamage) -> Outcome<Self> {
         let mut raised: Option<Capacity> = None;
         for _ in 0..RAISES_MAX {
             let (storage, shape, nodes) = open_file(path, access)?;
             let capacity = raised.unwrap_or_else(|| capacity_for(&shape, nodes));
             let region = Region::new(capacity.region_bytes()).map_err(|_| no_memory(path))?;
-            match open_engine(storage, region, &capacity) {
+            match open_engine(storage, region, &capacity, on_damage) {
                 Ok(opened) => {
-                    let (path, damage) = (path.to_owned(), Damage::default());
-                    let grows_ahead = true;
-                    return Ok(Self { path, shape, capacity, access, grows_ahead, opened, damage });
+                    return Ok(Self {
+                        path: path.to_owned(),
+                        shape,
+                        capacity,
+                        access,
+                        grows_ahead: true,
+                        opened,
+                        passed_over: RefCell::default(),
+                        lists_unreadable: 0,
+                        written: Written::default(),
+                    });
                 }
                 Err(OpenError::TooMany { what, needed, .. }) => {
                     raised = Some(raise(&capacity, what, needed).ok_or_else(|| no_memory(path))?);
@@ -144,18 +177,37 @@ impl Store {
         self.opened = nothing_open();
         let bytes = self.capacity.region_bytes();
         let region = Region::new(bytes).map_err(|_| no_memory(&self.path))?;
-        self.opened = open_engine(storage, region, &self.capacity)
+        self.opened = open_engine(storage, region, &self.capacity, OnDamage::Say)
             .map_err(|error| explain::open(&self.path, &error))?;
         grown.map_err(|error| explain::file(&self.path, &error))
     }
 
     fn take_storage(&mut self) -> Outcome<MappedFile> {
+        self.written = self.written()?;
         let path = &self.path;
         self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.take().ok_or_else(closed)?;
             let (storage, closing) = engine.close();
             closing.map(|()| storage).map_err(|error| explain::write(path, &error))
         })
+    }
+
+    fn written(&self) -> Outcome<Written> {
+        let stats = self.engine()?.stats();
+        let Written { media_bytes, given_bytes } = self.written;
+        Ok(Written {
+            media_bytes: media_bytes + stats.traffic.bytes_written,
+            given_bytes: given_bytes + stats.given_bytes,
+        })
+    }
+
+    /// Bytes written for each byte given to be stored, since the store was opened; nothing if none was given.
+    ///
+    /// # Errors
+    /// The store is closed.
+    pub(crate) fn write_amplification(&self) -> Outcome<Option<f64>> {
+        let Written { media_bytes, given_bytes } = self.written()?;
+        Ok((given_bytes > 0).then(|| media_bytes as f64 / given_bytes as f64))
     }
 
     /// Size of the region that the engine's memory comes from, as its capacity says, in bytes.
@@ -178,9 +230,14 @@ impl Store {
     pub(crate) fn grow(mut self, size: Option<u64>) -> Outcome<Figures> {
         let bytes = self.shape.grown(size, self.path.display())?;
         self.grow_file(bytes)?;
-        let figures = self.stats(false)?;
+        self.close_with_stats()
+    }
+
+    /// What the store holds, once it is closed: what counting meets is no reason not to close.
+    fn close_with_stats(mut self) -> Outcome<Figures> {
+        let figures = self.stats(false);
         self.close()?;
-        Ok(figures)
+        figures
     }
 
     fn grow_file(&mut self, bytes: u64) -> Outcome {
@@ -213,9 +270,7 @@ impl Store {
             let engine = engine.0.as_mut().ok_or_else(closed)?;
             engine.compact(u64::MAX).map_err(|error| explain::write(&path, &error))
         })?;
-        let figures = self.stats(false)?;
-        self.close()?;
-        Ok(figures)
+        self.close_with_stats()
     }
 }
 
@@ -284,10 +339,11 @@ fn open_engine(
     storage: MappedFile,
     region: Region,
     capacity: &Capacity,
+    on_damage: OnDamage,
 ) -> Result<Opened, OpenError<FileError>> {
     let read_only = storage.access() == Access::ReadOnly;
-    let config =
-        Config { durability: Durability::OnSync, seed: [random(), random()], ..Config::default() };
+    let (durability, seed) = (Durability::OnSync, [random(), random()]);
+    let config = Config { durability, seed, on_damage, ..Config::default() };
     Opened::try_new(MutBorrow::new(region), |region| {
         let region = region.borrow_mut().bytes();
         let engine = if read_only {
@@ -300,22 +356,29 @@ fn open_engine(
 }
 
 impl Store {
-    /// What there is to say of damaged records that reading has passed over, if there were any.
+    /// What there is to say of damage: that the store is degraded, or that reading has passed over records.
     pub(crate) fn damage(&self) -> Option<Failure> {
-        let first = self.damage.first.get()?;
-        let records = self.damage.records.get();
-        Some(explain::damage(&self.path, first, records))
+        if let Some(damage) = self.engine().ok()?.damage() {
+            return Some(explain::degraded(&self.path, &damage));
+        }
+        let passed_over = self.passed_over.borrow();
+        if let Some(first) = passed_over.first() {
+            return Some(explain::damage(&self.path, *first, passed_over.len()));
+        }
+        let lists = self.lists_unreadable;
+        (lists > 0).then(|| explain::lists_unreadable(&self.path, lists))
     }
 
     /// What was read; nothing, and it is noted, where a store that is open for reading is damaged.
     fn undamaged<T>(&self, read: Result<T, ReadError<FileError>>) -> Outcome<Option<T>> {
         match read {
             Ok(read) => Ok(Some(read)),
-            Err(error @ ReadError::Corrupt { .. }) if self.access == Access::ReadOnly => {
-                self.damage.records.update(|records| records + 1);
-                self.damage.first.get_or_init(|| error.to_string());
+            Err(ReadError::Corrupt { segment, offset }) if self.access == Access::ReadOnly => {
+                self.passed_over.borrow_mut().insert((segment, offset));
                 Ok(None)
             }
+            // That the store is degraded is said at the end, whatever was asked.
+            Err(ReadError::Degraded { .. }) if self.access == Access::ReadOnly => Ok(None),
             Err(error) => Err(explain::read(&self.path, &error)),
         }
     }
@@ -326,24 +389,19 @@ impl Graph for Store {
         Ok(self.undamaged(self.engine()?.find(id))?.flatten())
     }
 
-    fn edges(
-        &self,
-        id: &BlockId,
-        way: Direction,
-        kind: Option<EdgeKind>,
-    ) -> Outcome<Vec<GraphEdge>> {
+    fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges> {
         let neighbours = self.engine()?.reader().edges(id, way, kind);
-        let Some(mut neighbours) = self.undamaged(neighbours)? else { return Ok(Vec::new()) };
-        let mut edges = Vec::new();
+        let Some(mut neighbours) = self.undamaged(neighbours)? else { return Ok(Edges::default()) };
+        let mut edges = Edges { found: Vec::new(), is_whole: true };
         loop {
             match self.undamaged(neighbours.next())? {
-                Some(Some(edge)) => edges.push(edge),
+                Some(Some(edge)) => edges.found.push(edge),
                 Some(None) => break,
                 // The other end cannot be read; the next may.
-                None => {}
+                None => edges.is_whole = false,
             }
         }
-        edges.sort_unstable();
+        edges.found.sort_unstable();
         Ok(edges)
     }
 
@@ -377,12 +435,34 @@ impl Graph for Store {
 
 impl GraphMut for Store {
     fn write(&mut self, batch: &[Operation]) -> Outcome<Sequence> {
+        let operations: Vec<kausaldb::Operation<'_>> = batch.iter().map(borrowed).collect();
+        let sequence = self.with_room(|engine| engine.write(&operations))?;
+        self.grow_ahead()?;
+        Ok(sequence)
+    }
+
+    fn sync(&mut self) -> Outcome {
+        let path = &self.path;
+        self.opened.with_dependent_mut(|_, engine| {
+            let engine = engine.0.as_mut().ok_or_else(closed)?;
+            engine.sync().map_err(|error| explain::write(path, &error))
+        })
+    }
+}
+
+impl Store {
+    /// Has the engine do something; where it says that there is no room, with more of it.
+    fn with_room<T>(
+        &mut self,
+        mut act: impl FnMut(&mut StorageEngine<'_, MappedFile>) -> Result<T, WriteError<FileError>>,
+    ) -> Outcome<T> {
         for _ in 0..RAISES_MAX {
-            let error = match self.try_write(batch)? {
-                Ok(sequence) => {
-                    self.grow_ahead()?;
-                    return Ok(sequence);
-                }
+            let acted = self.opened.with_dependent_mut(|_, engine| {
+                let engine = engine.0.as_mut().ok_or_else(closed)?;
+                Outcome::Ok(act(engine))
+            })?;
+            let error = match acted {
+                Ok(done) => return Ok(done),
                 Err(error) => error,
             };
             let (what, needed) = match &error {
@@ -399,27 +479,6 @@ impl GraphMut for Store {
             self.reopen(None, raised.ok_or_else(|| explain::write(&self.path, &error))?)?;
         }
         Err(no_memory(&self.path))
-    }
-
-    fn sync(&mut self) -> Outcome {
-        let path = &self.path;
-        self.opened.with_dependent_mut(|_, engine| {
-            let engine = engine.0.as_mut().ok_or_else(closed)?;
-            engine.sync().map_err(|error| explain::write(path, &error))
-        })
-    }
-}
-
-impl Store {
-    fn try_write(
-        &mut self,
-        batch: &[Operation],
-    ) -> Outcome<Result<Sequence, WriteError<FileError>>> {
-        let operations: Vec<kausaldb::Operation<'_>> = batch.iter().map(borrowed).collect();
-        self.opened.with_dependent_mut(|_, engine| {
-            let engine = engine.0.as_mut().ok_or_else(closed)?;
-            Ok(engine.write(&operations))
-        })
     }
 }
 

@@ -2,8 +2,11 @@
 
 use crate::args::{Create, ErasedByte, Sizes};
 use crate::error::{Failure, Outcome};
-use kausaldb::StoreInfo;
+use kausaldb::compaction::Reserve;
+use kausaldb::format::{Layout, LayoutError};
 use kausaldb::storage::{Erased, Geometry};
+use kausaldb::{FormatError, StoreId, StoreInfo};
+use kausaldb_file::FileError;
 use std::fmt::Display;
 
 /// A new store has so many bytes...
@@ -53,13 +56,46 @@ impl Shape {
     }
 
     /// What the store in a file of this length says of itself. The capacity is that of the whole file, of
-    /// which the newest header need not know yet.
+    /// which the newest header need not know yet: as far as the format reaches, whatever made it longer.
     pub(crate) fn of_store(info: &StoreInfo, len_bytes: u64) -> Self {
         let segment_bytes = info.layout.segment_bytes();
-        let mut geometry = *info.layout.geometry();
-        let whole = len_bytes - len_bytes % u64::from(segment_bytes).max(1);
-        geometry.capacity_bytes = geometry.capacity_bytes.max(whole);
-        Self { geometry, segment_bytes }
+        let mut shape = Self { geometry: *info.layout.geometry(), segment_bytes };
+        let whole = shape.whole_segments(len_bytes).min(shape.bytes_max());
+        shape.geometry.capacity_bytes = shape.geometry.capacity_bytes.max(whole);
+        shape
+    }
+
+    /// Whether a store can be made of this shape: asked before a byte is written.
+    ///
+    /// # Errors
+    /// A size is out of its bounds.
+    pub(crate) fn check(&self) -> Result<(), FormatError<FileError>> {
+        let layout = self.layout().map_err(FormatError::Layout)?;
+        let min = Reserve::segments_min();
+        match layout.segments() {
+            given if given < min => Err(FormatError::TooFewSegments { given, min }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing of a layout but its arithmetic depends on the store's id.
+    fn layout(&self) -> Result<Layout, LayoutError> {
+        Layout::new(StoreId::default(), self.geometry, self.segment_bytes)
+    }
+
+    fn whole_segments(&self, bytes: u64) -> u64 {
+        bytes - bytes % u64::from(self.segment_bytes).max(1)
+    }
+
+    /// The largest capacity that the format has for this geometry.
+    fn bytes_max(&self) -> u64 {
+        let erase_bytes = u64::from(self.geometry.erase_bytes).max(1);
+        let mut endless = *self;
+        endless.geometry.capacity_bytes = u64::MAX - u64::MAX % erase_bytes;
+        match endless.layout() {
+            Err(LayoutError::Capacity { max, .. }) => self.whole_segments(max),
+            _ => self.geometry.capacity_bytes,
+        }
     }
 
     /// How many segments fit.
@@ -68,13 +104,17 @@ impl Shape {
         u32::try_from(segments).unwrap_or(u32::MAX)
     }
 
-    /// The capacity after growing to `size`, or to twice the present one.
+    /// The capacity after growing to `size`, or to twice the present one, as far as the format reaches.
     ///
     /// # Errors
-    /// The size is not more than the present one, or not a multiple of the segment size.
+    /// The size is not more than the present one, not a multiple of the segment size, or beyond the format's
+    /// limit; or the store has the most already.
     pub(crate) fn grown(&self, size: Option<u64>, name: impl Display) -> Outcome<u64> {
-        let now = self.geometry.capacity_bytes;
-        let wanted = size.unwrap_or(now.saturating_mul(2));
+        let (now, max) = (self.geometry.capacity_bytes, self.bytes_max());
+        let Some(wanted) = size else {
+            let doubled = now.saturating_mul(2).min(max);
+            return if doubled > now { Ok(doubled) } else { Err(largest(now, name)) };
+        };
         if wanted <= now {
             return Err(Failure::usage(format_args!(
                 "{name}: has {now} bytes already; --size must be more than that"
@@ -86,13 +126,27 @@ impl Shape {
                 self.segment_bytes
             )));
         }
+        if wanted > max {
+            return Err(Failure::usage(format_args!(
+                "{name}: cannot have {wanted} bytes; --size is at most {max} with these segments"
+            )));
+        }
         Ok(wanted)
     }
+}
+
+/// There is nothing to grow to.
+fn largest(now: u64, name: impl Display) -> Failure {
+    Failure::full(format_args!(
+        "{name}: has {now} bytes, the most that there are with these segments; \
+         delete what is not needed, or begin another store"
+    ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Class;
 
     #[test]
     fn a_hosts_store_is_64_mib_in_segments_of_4_mib() {
@@ -122,5 +176,37 @@ mod tests {
         let sizes = Sizes { segment_size: Some(16384), ..create.sizes };
         let shape = Shape::of_create(&Create { sizes, ..create });
         assert_eq!((shape.segment_bytes, shape.geometry.erase_bytes), (16384, 4096));
+    }
+
+    #[test]
+    fn a_store_grows_as_far_as_the_format_reaches_and_no_further() {
+        let mut shape = Shape::of_sizes(&Sizes::default());
+        // Locations of 31 bits in units of 16 bytes, in whole segments.
+        let max = (32 << 30) - (4 << 20);
+        shape.geometry.capacity_bytes = 20 << 30;
+        assert_eq!(shape.grown(None, "s").unwrap(), max);
+        assert_eq!(shape.grown(Some(max), "s").unwrap(), max);
+        let refused = shape.grown(Some(36 << 30), "s").unwrap_err();
+        assert!(matches!(refused, Failure::Line { class: Class::Usage, .. }), "{refused:?}");
+        shape.geometry.capacity_bytes = max;
+        let refused = shape.grown(None, "s").unwrap_err();
+        assert!(matches!(refused, Failure::Line { class: Class::Full, .. }), "{refused:?}");
+        shape.check().unwrap();
+        shape.geometry.capacity_bytes = 64 << 30;
+        assert!(matches!(shape.check(), Err(FormatError::Layout(LayoutError::Capacity { .. }))));
+        shape.geometry.capacity_bytes = 28 << 20;
+        assert!(matches!(shape.check(), Err(FormatError::TooFewSegments { given: 7, min: 8 })));
+    }
+
+    /// `grow` made files that were longer than the format reaches, which then did not open.
+    #[test]
+    fn a_file_longer_than_the_format_reaches_is_a_store_as_far_as_that() {
+        let shape = Shape::of_sizes(&Sizes::default());
+        let info = StoreInfo { layout: shape.layout().unwrap(), next_node: 0 };
+        let capacity = |len_bytes| Shape::of_store(&info, len_bytes).geometry.capacity_bytes;
+        assert_eq!(capacity(64 << 20), 64 << 20);
+        assert_eq!(capacity((100 << 20) + 777), 100 << 20);
+        assert_eq!(capacity(36 << 30), (32 << 30) - (4 << 20));
+        Shape::of_store(&info, 36 << 30).check().unwrap();
     }
 }
