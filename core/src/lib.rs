@@ -6,7 +6,8 @@
 //!
 //! The rooms of this house, each of which imports only those above it:
 //!
-//! - [`planted`]: faults that tests plant, to see that other tests notice them; nothing of it is compiled else
+//! - [`planted`]: faults that tests plant, to see that other tests notice them; nothing of it is compiled
+//!   else
 //! - [`types`]: ids, blocks, edges, sequences
 //! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
 //! - [`storage`]: the [`Storage`] trait and its contract under power loss
@@ -38,10 +39,10 @@ pub mod sync;
 pub mod types;
 
 pub use engine::{
-    BlockInfo, Capacity, Compacted, Config, Damage, Durability, Expect, Finding, FormatError,
-    FormatOptions, Neighbours, Nodes, OnDamage, OpenError, Operation, Order, PoolUse, Preview,
-    ReadError, Reader, Repaired, Scan, Scrubbed, Stats, StorageEngine, StoreInfo, Verification,
-    Verify, WriteError, format, probe,
+    BlockInfo, Capacity, Compacted, Config, Damage, Durability, EdgeCount, Expect, Finding,
+    FormatError, FormatOptions, Neighbours, Nodes, OnDamage, OpenError, Operation, Order, PoolUse,
+    Preview, ReadError, Reader, Repaired, Scan, Scrubbed, Stats, StorageEngine, StoreInfo,
+    Verification, Verify, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 #[cfg(target_has_atomic = "ptr")]

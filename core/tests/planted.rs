@@ -1,5 +1,5 @@
-//! Every fault that can be planted is noticed by a run through the public interface: a checker that lets one pass
-//! would let a bug of its kind pass as well.
+//! Every fault that can be planted is noticed by a run through the public interface: a checker that lets one
+//! pass would let a bug of its kind pass as well.
 //!
 //! The checks are those of the other tests, made short: each fault goes through them until one fails.
 #![cfg(test)]

@@ -50,6 +50,9 @@ impl FreshPlan {
         retired: u32,
     ) -> Self {
         let before = living_predecessor(header, retired);
+        if planted::is(Fault::TrustsTheEnd) {
+            return Self::trusting(slot, header, survey);
+        }
         // A segment that the running engine opened goes on with whatever its predecessor began.
         let continued = header.continues_batch || !header.recovery;
         // A segment with holes stays in the chain, so that `verify` can name them.
@@ -81,8 +84,7 @@ impl FreshPlan {
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
         let bytes = survey.copy_cost(log.layout());
         let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
-        let takes_over = !planted::is(Fault::TrustsTheEnd);
-        if takes_over && whole && before.is_some() && !run_from_before && bytes <= limit {
+        if whole && before.is_some() && !run_from_before && bytes <= limit {
             return Self {
                 takes_over: true,
                 copy_until,
@@ -90,18 +92,6 @@ impl FreshPlan {
                 predecessor: header.predecessor,
                 continues_batch: continued,
                 ends_batch,
-            };
-        }
-        if planted::is(Fault::TrustsTheEnd) {
-            let end = survey.end;
-            let predecessor = Predecessor { slot, number: header.number, end, index: 0 };
-            return Self {
-                takes_over: false,
-                copy_until: 0,
-                again: None,
-                predecessor: Some(predecessor),
-                continues_batch: false,
-                ends_batch: false,
             };
         }
         Self {
@@ -116,6 +106,19 @@ impl FreshPlan {
             }),
             continues_batch: ends_batch,
             ends_batch,
+        }
+    }
+
+    /// What a planted fault makes of it: nothing is written again.
+    fn trusting(slot: u32, header: &SegmentHeader, survey: &Survey) -> Self {
+        let (number, end) = (header.number, survey.end);
+        Self {
+            takes_over: false,
+            copy_until: 0,
+            again: None,
+            predecessor: Some(Predecessor { slot, number, end, index: 0 }),
+            continues_batch: false,
+            ends_batch: false,
         }
     }
 

@@ -54,7 +54,7 @@ pub use scan::{BlockInfo, Nodes, Order, Scan};
 pub use scrub::Scrubbed;
 pub use stats::{PoolUse, Stats};
 pub use survey::{StoreInfo, probe};
-pub use verify::{Finding, Verification};
+pub use verify::{EdgeCount, Finding, Verification};
 pub use work_ahead::Compacted;
 
 use crate::compaction::{Fold, TailCursor};
