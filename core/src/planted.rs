@@ -1,7 +1,7 @@
 //! Faults that tests plant, to see that the other tests would notice them.
 //!
 //! Each is a rule of the log that is left out, or a bug of the kind that such systems had. Without the
-//! feature `planted` nothing of this is compiled: [`is`] is `false`, and what it guards is gone.
+//! feature `planted` nothing of this is compiled: `is` says `false`, and what it guards is gone.
 //! `core/tests/planted.rs` plants them one after the other.
 
 /// A fault. The rule that it breaks stands beside it.

@@ -16,7 +16,7 @@ mod host {
         // README: host
         use kausaldb::storage::{Erased, Geometry};
         use kausaldb::{BlockId, Config, ContextBlock, FormatOptions, StorageEngine, StoreId};
-        use kausaldb_file::PositionedFile;
+        use kausaldb_file::{PositionedFile, Region};
 
         let geometry = Geometry {
             capacity_bytes: 64 << 20,
@@ -29,8 +29,8 @@ mod host {
         let store = StoreId::from_u128(0x5eed); // better a random one
         kausaldb::format(&mut file, &FormatOptions { store, segment_bytes: 4 << 20 })?;
         let capacity = Capacity::host(100_000, 16);
-        let mut region = vec![MaybeUninit::uninit(); capacity.region_bytes()];
-        let mut engine = StorageEngine::open(file, &mut region, capacity, Config::default())?;
+        let mut region = Region::new(capacity.region_bytes())?; // or a vector, or a static
+        let mut engine = StorageEngine::open(file, region.bytes(), capacity, Config::default())?;
 
         let (id, source_uri) = (BlockId::from_u128(1), "notes://1");
         let (metadata, content) = (b"{}", b"an idea");
