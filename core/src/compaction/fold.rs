@@ -22,6 +22,7 @@ pub const fn adjacency_entries_max(layout: &Layout) -> u32 {
 /// Memory for folding: room to sort the pending changes of one list.
 pub struct Fold<'r> {
     changes: &'r mut [KeyChange],
+    keeps_orphans: bool,
 }
 
 /// The old list and the sorted changes, merged one key at a time. Where both speak of a key, the
@@ -88,7 +89,7 @@ impl<'r> Fold<'r> {
         memory: &mut StorageCoordinator<'r>,
         pending_edges: u32,
     ) -> Result<Self, RegionTooSmall> {
-        Ok(Self { changes: memory.slice_of(pending_edges as usize)? })
+        Ok(Self { changes: memory.slice_of(pending_edges as usize)?, keeps_orphans: false })
     }
 
     /// Folds what is pending for the part of the list that `key` lies in: the whole list, or one
@@ -107,6 +108,7 @@ impl<'r> Fold<'r> {
         of: (NodeNumber, Direction),
         key: EdgeKey,
     ) -> Result<(), ApplyError<S::Error>> {
+        let keeps_orphans = self.keeps_orphans;
         // What is read while a record is being written must be on media.
         store.log.flush(&mut store.storage)?;
         let (mut range, entries) =
@@ -122,7 +124,7 @@ impl<'r> Fold<'r> {
             let next = write_part(store, of, range, changes, quota)?;
             // What was pending here may have been the last that mentioned the other end: an edge that was
             // unlinked, or one that came and whose other end is deleted since.
-            for change in changes {
+            for change in changes.iter().filter(|_| !keeps_orphans) {
                 free_if_orphan(store, change.key().number)?;
             }
             match next {
@@ -130,7 +132,7 @@ impl<'r> Fold<'r> {
                 None => break,
             }
         }
-        free_if_orphan(store, of.0)
+        if keeps_orphans { Ok(()) } else { free_if_orphan(store, of.0) }
     }
 
     /// Empties the part of the list that `key` lies in, if it cannot be read; what is pending for it goes as
@@ -164,6 +166,7 @@ impl<'r> Fold<'r> {
         of: (NodeNumber, Direction),
         range: KeyRange,
     ) -> Result<(), ApplyError<S::Error>> {
+        let keeps_orphans = self.keeps_orphans;
         let changes = self.gather(&store.state, of, range);
         let Store { storage, log, state } = &mut *store;
         // One entry, since a record without any has no body that could be damaged.
@@ -171,10 +174,16 @@ impl<'r> Fold<'r> {
         let appended = log.append_damaged(storage, &record)?;
         log.flush(storage)?;
         state.apply(storage, log, &record, appended.location)?;
-        for change in changes {
+        for change in changes.iter().filter(|_| !keeps_orphans) {
             free_if_orphan(store, change.key().number)?;
         }
         Ok(())
+    }
+
+    /// Whether nodes stay of which nothing is left: while lists are repaired, an edge may be known at its other end
+    /// only.
+    pub fn keep_orphans(&mut self, keeps: bool) {
+        self.keeps_orphans = keeps;
     }
 
     /// The changes that are pending for this part of the list, sorted by key.
@@ -310,7 +319,10 @@ fn write_part<S: Storage>(
 }
 
 /// A node that has neither a block nor an edge is nobody's: its number becomes free.
-fn free_if_orphan<S: Storage>(
+///
+/// # Errors
+/// The log could not be read or written.
+pub fn free_if_orphan<S: Storage>(
     store: &mut Store<'_, S>,
     node: NodeNumber,
 ) -> Result<(), ApplyError<S::Error>> {

@@ -18,7 +18,7 @@ mod pacing;
 mod purge;
 mod tail;
 
-pub use fold::{Fold, adjacency_entries_max};
+pub use fold::{Fold, adjacency_entries_max, free_if_orphan};
 pub use pacing::{Pace, Reserve};
 pub use purge::purge_step;
 pub use tail::{TailCursor, TailStep, move_record};

@@ -2,7 +2,7 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{CopyAs, LogError, ReadLog, Step, Walk};
+use crate::log::{CopyAs, LogError, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
@@ -80,12 +80,8 @@ fn pass_damage<S: Storage>(
     end: u32,
 ) -> Result<u32, LogError<S::Error>> {
     let Store { storage, log, state } = store;
-    let behind = from.offset + log.layout().align();
-    let next = log.on(storage).next_header(from.slot, behind)?;
-    let until = next.map_or(end, |(offset, _)| offset.min(end));
-    let layout = log.layout();
-    let there = layout.location(from.slot, from.offset)..layout.location(from.slot, until);
-    if state.rests_on(there) { Err(log.corrupt(from)) } else { Ok(until) }
+    let (until, is_needed) = state.damaged_span(&mut log.on(storage), from, end)?;
+    if is_needed { Err(log.corrupt(from)) } else { Ok(until) }
 }
 
 fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyError<S::Error>> {

@@ -8,10 +8,14 @@
 
 use super::error::OpenError;
 use super::survey::{Survey, living_predecessor, read_header};
-use crate::format::{Kind, Place, Predecessor, SegmentHeader, Tag};
-use crate::log::{Log, LogError, ReadLog, SlotState};
+use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
+use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
+
+/// How far above all others the number of a segment may be of which the header is lost: each opening takes one,
+/// and each segment that is full.
+const NUMBERS_ABOVE_MAX: u32 = 4;
 
 /// The newest segment that counts.
 #[derive(Clone, Copy, Debug)]
@@ -52,11 +56,10 @@ pub(super) fn find_newest<S: Storage>(
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
         let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
-        let headless = match read {
-            Some(_) => None,
-            None => Some(Headless::of(log, storage, slot)?),
+        let header = match read {
+            Some(header) => header,
+            None => make_up_header(log, storage, slot)?,
         };
-        let Some(header) = read.or(headless.map(|headless| headless.header)) else { continue };
         // After a failed sync, nothing counts that came behind the last one that did not fail.
         let end = match log.beyond_doubt() {
             Some(synced) if header.number > synced.number => continue,
@@ -64,10 +67,12 @@ pub(super) fn find_newest<S: Storage>(
             _ => log.layout().segment_bytes(),
         };
         let mut survey = Survey::of(log, storage, slot, end)?;
-        if !survey.counts(&header) || headless.is_some_and(|headless| !headless.counts(&survey)) {
+        // Without its header a segment counts only if it is what an opening left that returned. Whatever else
+        // lies there may be what a recovery left that was cut short, and an erase that was cut as well.
+        if !survey.counts(&header) || read.is_none() && !survey.is_proven_fresh() {
             continue;
         }
-        survey.holes += u32::from(headless.is_some());
+        survey.holes += u32::from(read.is_none());
         let retired = survey.retired.max(header.retired);
         log.saw_number(header.number);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
@@ -83,22 +88,20 @@ pub(super) fn find_newest<S: Storage>(
 
 /// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
 /// where the first record of a segment lies, tells that the header before it was durable once and is lost.
-/// O(slots) reads, and as many checks of a header's length for each slot in which something lies.
+/// One read for each slot without a header, and a few checks of a header's length where a record may lie.
 fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), LogError<S::Error>> {
-    let (number_max, segments) = (log.number_max(), log.ring.segments());
-    for slot in 0..segments {
+    let number_max = log.number_max();
+    for slot in 0..log.ring.segments() {
         if log.ring.slot(slot).number() != 0 {
             continue;
         }
+        let mut bytes = [0; HEADER_BYTES_MAX];
         let first = Place { slot, offset: log.layout().first_offset() };
-        let mut tag = [0];
-        log.read(storage, slot, first.offset, &mut tag)?;
-        let looks_like_one = tag.first().is_some_and(|tag| Tag::new(*tag).is_some());
-        // Each opening and each full segment takes one number: it is not far above the others.
-        for above in (1..=segments).filter(|_| looks_like_one) {
+        log.read(storage, slot, first.offset, &mut bytes)?;
+        for above in 1..=NUMBERS_ABOVE_MAX {
             let number = number_max.saturating_add(above);
             log.ring.found(slot, number, 0);
-            if log.on(storage).header(first)?.is_some() {
+            if Header::parse(&bytes, log.seed(first)).is_some() {
                 log.saw_number(number);
                 break;
             }
@@ -108,56 +111,32 @@ fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), L
     Ok(())
 }
 
-/// A segment of which the header is lost.
-#[derive(Clone, Copy, Debug)]
-struct Headless {
-    /// What it said, as far as the segment before tells.
-    header: SegmentHeader,
-    /// Whether the segment before is full, so that the running engine opened this one, or a recovery that did
-    /// not take over what was there.
-    follows_full: bool,
-}
-
-impl Headless {
-    /// A recovery that was cut short leaves at most so many records behind a full segment: the last record
-    /// written again, the end of a batch, three marks.
-    const VOID_RECORDS_MAX: u32 = 5;
-
-    fn of<S: Storage>(
-        log: &mut Log<'_>,
-        storage: &mut S,
-        slot: u32,
-    ) -> Result<Self, LogError<S::Error>> {
-        let number = log.ring.slot(slot).number();
-        let predecessor = newest_below(log, storage, number, 0)?;
-        let (mut retired, mut next_node, mut follows_full) = (0, 0, false);
-        if let Some(before) = predecessor {
-            let read = read_header(storage, log.layout(), before.slot);
-            if let Some(header) = read.map_err(LogError::Storage)? {
-                let survey = Survey::of(log, storage, before.slot, before.end)?;
-                (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
-                let is_sealed = survey.last.is_some_and(|last| last.kind == Kind::Index);
-                follows_full = is_sealed && !survey.has_one_new();
-            }
+/// What the header of a segment said that is lost, as far as the segment before it tells.
+fn make_up_header<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    slot: u32,
+) -> Result<SegmentHeader, LogError<S::Error>> {
+    let number = log.ring.slot(slot).number();
+    let predecessor = newest_below(log, storage, number, 0)?;
+    let (mut retired, mut next_node) = (0, 0);
+    if let Some(before) = predecessor {
+        let read = read_header(storage, log.layout(), before.slot);
+        if let Some(header) = read.map_err(LogError::Storage)? {
+            let survey = Survey::of(log, storage, before.slot, before.end)?;
+            (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
         }
-        let header = SegmentHeader {
-            slot,
-            number,
-            retired,
-            predecessor,
-            erase_count: 0,
-            next_node,
-            recovery: false,
-            continues_batch: false,
-        };
-        Ok(Self { header, follows_full })
     }
-
-    /// Whether the segment counted before its header was lost. If not, it is what a recovery left that was
-    /// cut short, and an erase that was cut short as well; nothing may be believed of that.
-    fn counts(&self, survey: &Survey) -> bool {
-        survey.is_proven_fresh() || self.follows_full && survey.records > Self::VOID_RECORDS_MAX
-    }
+    Ok(SegmentHeader {
+        slot,
+        number,
+        retired,
+        predecessor,
+        erase_count: 0,
+        next_node,
+        recovery: true,
+        continues_batch: false,
+    })
 }
 
 /// The slot with the greatest segment number below this one. A number is found twice where a header
@@ -262,9 +241,10 @@ fn newest_below<S: Storage>(
 
 /// In which order free slots are used: those that never held anything that counted first, the one
 /// that was retired last at the very end, since its retirement may not be proven.
-fn free_class(log: &Log<'_>, number: u32) -> u32 {
+fn free_class(log: &Log<'_>, number: u32, lacks_one: bool) -> u32 {
     if number == 0 {
-        0
+        // It may be what is left of a segment that the ring lacks.
+        if lacks_one { 3 } else { 0 }
     } else if number == log.retired {
         if planted::is(Fault::RetiredLastFirst) {
             return 0;
@@ -281,8 +261,8 @@ fn free_class(log: &Log<'_>, number: u32) -> u32 {
 
 /// Queues the free slots: all that are neither in the chain nor protected. If there is none,
 /// candidates that are not protected otherwise are taken, but for the newest. O(slots squared)
-/// words of RAM.
-pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32) {
+/// words of RAM. `lacks_one` says that the header of a segment of the ring is lost.
+pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32, lacks_one: bool) {
     if log.ring.slot(newest).state() == SlotState::Candidate {
         log.ring.set_state(newest, SlotState::Protected);
     }
@@ -292,8 +272,9 @@ pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32) {
     for _ in 0..log.ring.segments() {
         let known = log.ring.slots().iter().zip(0u32..);
         let of_kind = known.filter(|(slot, _)| slot.state() == wanted);
-        let keys =
-            of_kind.map(|(known, slot)| (free_class(log, known.number()), known.number(), slot));
+        let keys = of_kind.map(|(known, slot)| {
+            (free_class(log, known.number(), lacks_one), known.number(), slot)
+        });
         let Some(key) = keys.filter(|key| done.is_none_or(|done| *key > done)).min() else { break };
         done = Some(key);
         // Slots that are queued already are free as well, and pass by their keys.

@@ -12,13 +12,15 @@ use crate::log::Log;
 use crate::types::Location;
 
 /// Where records are lost: the last such place, if there are several.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Damage {
     /// Number of the segment.
     pub segment: u32,
     /// Where in the segment they should start, in bytes.
     pub offset: u32,
+    /// Whether nothing is certain, wherever it lies: a repair began that did not end, and wrote behind them.
+    in_doubt: bool,
 }
 
 /// What is done about damage of which nobody knows what it hit.
@@ -29,7 +31,8 @@ pub enum OnDamage {
     #[default]
     Say,
     /// What is left counts. `open` and `recover` repair the store right away, which takes as long as
-    /// reading all edges; a store that is opened read-only answers as it would after that.
+    /// reading all edges. A store that is opened read-only answers from what is left: an edge may be known at
+    /// one end only.
     ///
     /// It opens with the memory that there is: where the damage took what made room, and the log now needs
     /// more than the capacity, pending changes of edges, lists or deletions are given up, and counted in
@@ -39,16 +42,25 @@ pub enum OnDamage {
 }
 
 impl Damage {
+    pub(super) const fn new(segment: u32, offset: u32) -> Self {
+        Self { segment, offset, in_doubt: false }
+    }
+
+    pub(super) const fn in_doubt(segment: u32, offset: u32) -> Self {
+        Self { segment, offset, in_doubt: true }
+    }
+
     /// Whether what lies at this place of the log may be the past: something was lost behind it.
     pub(super) fn is_behind(&self, log: &Log<'_>, at: Location) -> bool {
         let place = log.layout().place(at);
         let segment = log.ring.slot(place.slot).number();
-        at.is_none() || Self { segment, offset: place.offset } < *self
+        let is_before = (segment, place.offset) < (self.segment, self.offset);
+        at.is_none() || is_before || self.in_doubt
     }
 }
 
 impl<E> From<Damage> for ReadError<E> {
-    fn from(Damage { segment, offset }: Damage) -> Self {
+    fn from(Damage { segment, offset, .. }: Damage) -> Self {
         Self::Degraded { segment, offset }
     }
 }

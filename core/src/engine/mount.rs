@@ -2,7 +2,7 @@
 
 use super::capacity::Capacity;
 use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
-use super::damage::OnDamage;
+use super::damage::{Damage, OnDamage};
 use super::error::{FormatError, OpenError};
 use super::fresh::FreshPlan;
 use super::plan::Plan;
@@ -248,14 +248,17 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             error => error,
         })?;
         if writes {
-            queue_free_slots(&mut self.store.log, newest.slot);
+            queue_free_slots(&mut self.store.log, newest.slot, replay.lost.is_some());
             self.store.log.next_node = self.store.state.index.high_water();
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + replay.given_up + newest.unreadable;
-        self.lost = replay.lost;
+        // A repair that was cut short left records behind the damage, of which none is certain.
+        let doubt = self.store.state.doubt;
+        self.lost =
+            doubt.map(|doubt| Damage::in_doubt(doubt.segment, doubt.offset)).or(replay.lost);
         let Store { log, state, .. } = &mut self.store;
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));

@@ -76,7 +76,7 @@ impl<S: Storage> StorageEngine<'_, S> {
     }
 
     /// The list whose record covers `key`, with so many edges more.
-    fn check_list(
+    pub(super) fn check_list(
         &mut self,
         of: (NodeNumber, Direction),
         key: EdgeKey,

@@ -9,7 +9,8 @@ use super::scan::{Nodes, Order, Scan};
 use super::{Mode, StorageEngine};
 use crate::format::{BlockHead, HEADER_BYTES_MAX, Header, Place};
 use crate::index::Candidate;
-use crate::log::{BodyFlip, BodyState, Log, ReadLog, Step, Walk};
+use crate::log::{BodyFlip, BodyState, Log, LogError, ReadLog, Step, Walk};
+use crate::planted::{self, Fault};
 use crate::state::{Adjacency, State, Store};
 use crate::storage::{MappedStorage, Storage};
 use crate::types::{
@@ -202,7 +203,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
                 let mut bytes = [0; HEADER_BYTES_MAX];
                 let bytes = bytes.get_mut(..left.min(HEADER_BYTES_MAX)).unwrap_or_default();
                 let bytes = self.media.look(start, bytes)?;
-                if let Some(head) = BlockHead::parse_unchecked(bytes, id) {
+                let head = BlockHead::parse_unchecked(bytes, id);
+                if let Some(head) = head.filter(|head| head.record_bytes() <= left as u64) {
                     self.check_newest(candidate.location)?;
                     return Ok(Some(Found { head, place, start, sound: true }));
                 }
@@ -223,7 +225,10 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         candidate: Candidate,
         id: &BlockId,
     ) -> Result<Option<BlockHead>, ReadError<M::Error>> {
-        let header = self.reading().known_header(candidate.location)?;
+        let header = match self.reading().known_header(candidate.location) {
+            Err(LogError::Storage(_)) if planted::is(Fault::RefusalIsAbsence) => return Ok(None),
+            header => header?,
+        };
         Ok(BlockHead::of(&header).filter(|_| header.record.id() == Some(id)))
     }
 
@@ -297,8 +302,11 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         let state = self.state;
         let Some(source) = self.node(&edge.source)? else { return Ok(false) };
         let Some(target) = self.node(&edge.target)? else { return Ok(false) };
-        self.check_list(source, Direction::Out)?;
         let key = EdgeKey { kind: edge.kind.0, number: target };
+        match state.pending_half((source, Direction::Out), key) {
+            Some(half) => self.check_newest(half.location)?,
+            None => self.check_list(source, Direction::Out)?,
+        }
         Ok(state.has_edge(&mut self.reading(), source, key)?)
     }
 

@@ -6,13 +6,15 @@
 //! gone, and lets both ends know of each edge that one of them knows. Then a record says that what is left
 //! counts.
 //!
-//! Cut short, it leaves the store degraded as it was: every step is a record that can be there alone, and the
-//! last one says that all is done. It is then called again.
+//! What repair writes lies behind the damage, and may be the past itself: a tail that moves on takes old versions
+//! with it. So the first record says that a repair began, lives until its end, and makes all that the log says
+//! uncertain. Cut short, or failed, it leaves the store degraded, and is called again.
 
 use super::StorageEngine;
-use super::damage::OnDamage;
+use super::damage::{Damage, OnDamage};
 use super::error::{OpenError, WriteError};
 use super::verify::lists;
+use crate::compaction::free_if_orphan;
 use crate::format::{EdgeChange, Record};
 use crate::log::LogError;
 use crate::state::{Adjacency, List, Store};
@@ -29,6 +31,8 @@ pub struct Repaired {
     pub nodes_dropped: u64,
     /// Edges of which one end did not know any more, and knows again.
     pub edges_restored: u64,
+    /// Edges for which the other end has no room any more: they are gone at both.
+    pub edges_dropped: u64,
 }
 
 impl<S: Storage> StorageEngine<'_, S> {
@@ -36,7 +40,7 @@ impl<S: Storage> StorageEngine<'_, S> {
     /// Edges that one end still knows of are restored at the other. Durable when it returns.
     ///
     /// O(nodes and edges), and for each edge a binary search in the other end's list. Needs no damage to be
-    /// called; without any it changes nothing.
+    /// called; without any it folds what is pending, and changes nothing else.
     ///
     /// # Errors
     /// As [`write`](Self::write). The store is then as degraded as before, and repair can be called again.
@@ -66,6 +70,38 @@ impl<S: Storage> StorageEngine<'_, S> {
     }
 
     fn repair_all(&mut self) -> Result<Repaired, WriteError<S::Error>> {
+        self.begin_repair()?;
+        self.fold.keep_orphans(true);
+        let done = self.mend_lists();
+        self.fold.keep_orphans(false);
+        let done = done?;
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            self.have_step_room()?;
+            free_if_orphan(&mut self.store, number)?;
+        }
+        if let Some(Damage { segment, offset, .. }) = self.lost {
+            self.have_step_room()?;
+            self.store.record(&Record::Damage { repaired: true, segment, offset }, &[])?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync(storage)?;
+            self.lost = None;
+        }
+        Ok(done)
+    }
+
+    /// Says durably that a repair began, before anything else is written behind the damage.
+    fn begin_repair(&mut self) -> Result<(), WriteError<S::Error>> {
+        let Some(Damage { segment, offset, .. }) = self.lost else { return Ok(()) };
+        if self.store.state.doubt.is_none() {
+            self.store.record(&Record::Damage { repaired: false, segment, offset }, &[])?;
+            let Store { storage, log, .. } = &mut self.store;
+            log.sync(storage)?;
+        }
+        self.lost = Some(Damage::in_doubt(segment, offset));
+        Ok(())
+    }
+
+    fn mend_lists(&mut self) -> Result<Repaired, WriteError<S::Error>> {
         let mut done = Repaired::default();
         for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
             if self.drop_if_homeless(number)? {
@@ -85,15 +121,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         }
         for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
             for direction in Direction::BOTH {
-                done.edges_restored += self.restore((number, direction))?;
+                self.restore((number, direction), &mut done)?;
             }
-        }
-        if self.lost.is_some() {
-            self.have_step_room()?;
-            self.store.record(&Record::Repaired, &[])?;
-            let Store { storage, log, .. } = &mut self.store;
-            log.sync(storage)?;
-            self.lost = None;
         }
         Ok(done)
     }
@@ -127,10 +156,13 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(emptied)
     }
 
-    /// Lets the other ends of a list's edges know of them, and drops those that lead nowhere; returns how
-    /// many were restored.
-    fn restore(&mut self, of: (NodeNumber, Direction)) -> Result<u64, WriteError<S::Error>> {
-        let (mut from, mut restored) = (EdgeKey::MIN, 0);
+    /// Lets the other ends of a list's edges know of them, and drops those that lead nowhere.
+    fn restore(
+        &mut self,
+        of: (NodeNumber, Direction),
+        done: &mut Repaired,
+    ) -> Result<(), WriteError<S::Error>> {
+        let mut from = EdgeKey::MIN;
         // Each turn takes an edge further, or takes one out of the list.
         while let Some((key, is_homeless)) = self.next_one_sided(of, from)? {
             self.have_step_room()?;
@@ -149,12 +181,18 @@ impl<S: Storage> StorageEngine<'_, S> {
                 Direction::Out => (of.0, key.number),
                 Direction::In => (key.number, of.0),
             };
-            let change = EdgeChange { source, kind: EdgeKind(key.kind), target, add: true };
+            let back = EdgeKey { kind: key.kind, number: of.0 };
+            let add = match self.check_list((key.number, of.1.reverse()), back, 1) {
+                Err(WriteError::HubPagesFull { .. } | WriteError::BatchTooLarge { .. }) => false,
+                checked => checked.map(|()| true)?,
+            };
+            let change = EdgeChange { source, kind: EdgeKind(key.kind), target, add };
             self.have_step_room()?;
             self.store.record(&Record::Edge(change), &[])?;
-            restored += 1;
+            done.edges_restored += u64::from(add);
+            done.edges_dropped += u64::from(!add);
         }
-        Ok(restored)
+        Ok(())
     }
 
     /// The next folded edge of the list, from a key on, that its other end does not know of, and whether that

@@ -57,7 +57,7 @@ impl Replay {
     /// The header of a live segment cannot be read: what it said of the batch before it is not known.
     pub(super) fn begin_headless(&mut self, number: u32) {
         self.damaged += 1;
-        self.lost = Some(Damage { segment: number, offset: 0 });
+        self.lost = Some(Damage::new(number, 0));
         self.run = None;
         self.behind_damage = true;
     }
@@ -80,7 +80,7 @@ impl Replay {
                     if !in_damage {
                         self.damaged += 1;
                         let segment = store.log.ring.slot(slot).number();
-                        self.lost = Some(Damage { segment, offset });
+                        self.lost = Some(Damage::new(segment, offset));
                     }
                     in_damage = true;
                     // A batch costs the record that is damaged, not the others.
@@ -119,7 +119,7 @@ impl Replay {
                 Ok(())
             }
             (_, false) => {
-                if record.kind() == Kind::Repaired {
+                if matches!(record, Record::Damage { repaired: true, .. }) {
                     self.lost = None;
                 }
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
@@ -212,7 +212,7 @@ impl Replay {
                 ..
             })
         );
-        let may_give_way = is_full && self.damaged > 0 && self.gives_way;
+        let may_give_way = is_full && self.lost.is_some() && self.gives_way;
         if !may_give_way || !state.give_way(storage, log, record, location)? {
             return applied;
         }

@@ -52,6 +52,8 @@ pub struct Scan<'e, 'r, M> {
     below: u32,
     /// Whether it was said that blocks may be missing.
     said: bool,
+    /// Where a record that is needed is damaged, which is still to be said.
+    hurt: Option<Place>,
 }
 
 impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
@@ -62,7 +64,8 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
         };
         let walk = Walk::new(0, 0, 0);
         let window = heapless::Vec::new();
-        let mut scan = Self { reader, order, slot, walk, window, below: 0, said: false };
+        let mut scan =
+            Self { reader, order, slot, walk, window, below: 0, said: false, hurt: None };
         scan.enter(slot);
         scan
     }
@@ -120,7 +123,14 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
             match self.walk.next(&mut self.reader.reading())? {
                 Step::End => self.enter(self.reader.log.ring.after(slot)),
                 Step::Invalid { offset } => {
-                    self.walk.skip_to(offset + self.reader.log.layout().align());
+                    let place = Place { slot, offset };
+                    let (state, end) = (self.reader.state, self.reader.log.end_of(slot));
+                    let (until, is_needed) =
+                        state.damaged_span(&mut self.reader.reading(), place, end)?;
+                    self.walk.skip_to(until);
+                    if is_needed {
+                        return Err(self.reader.corrupt(place));
+                    }
                 }
                 Step::Record { header, offset, .. } => {
                     let place = Place { slot, offset };
@@ -144,6 +154,9 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
             }
             if self.below > self.reader.log.layout().first_offset() {
                 self.fill_window(slot)?;
+                if let Some(place) = self.hurt.take() {
+                    return Err(self.reader.corrupt(place));
+                }
             } else {
                 let before = self.before(slot);
                 self.enter(before);
@@ -168,7 +181,14 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
         loop {
             match walk.next(&mut self.reader.reading())? {
                 Step::End => break,
-                Step::Invalid { offset } => walk.skip_to(offset + log.layout().align()),
+                Step::Invalid { offset } => {
+                    let (state, place) = (self.reader.state, Place { slot, offset });
+                    let end = log.end_of(slot);
+                    let (until, is_needed) =
+                        state.damaged_span(&mut self.reader.reading(), place, end)?;
+                    walk.skip_to(until);
+                    self.hurt = if is_needed { Some(place) } else { self.hurt };
+                }
                 Step::Record { header, offset, .. } => {
                     if !self.is_live_block(&header, Place { slot, offset }) {
                         continue;

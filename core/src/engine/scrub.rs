@@ -73,13 +73,13 @@ impl<S: Storage> StorageEngine<'_, S> {
             self.scrub.number = number + 1;
         }
         let turn_to = self.scrub.turn_to;
-        self.scrub = ScrubCursor::default();
         while self.tail_number() <= turn_to.min(newest) {
             self.have_step_room()?;
             if self.tail.step(&mut self.store, &mut self.fold)? == TailStep::Nothing {
                 break;
             }
         }
+        self.scrub = ScrubCursor::default();
         Ok(done)
     }
 
@@ -100,32 +100,41 @@ impl<S: Storage> StorageEngine<'_, S> {
         let mut walk = Walk::new(slot, log.layout().first_offset(), end);
         done.read_bytes += u64::from(end);
         loop {
-            let Store { storage, log, .. } = &mut self.store;
+            let Store { storage, log, state } = &mut self.store;
             match walk.next(&mut log.on(storage))? {
                 Step::End => return Ok(()),
-                Step::Invalid { offset } => walk.skip_to(offset + log.layout().align()),
+                Step::Invalid { offset } => {
+                    let place = Place { slot, offset };
+                    let (until, is_needed) =
+                        state.damaged_span(&mut log.on(storage), place, end)?;
+                    done.damaged += u32::from(is_needed);
+                    walk.skip_to(until);
+                }
                 Step::Record { header, offset, .. } => {
-                    self.scrub_record(Place { slot, offset }, &header, done)?;
+                    if self.scrub_record(Place { slot, offset }, &header, done)? {
+                        self.scrub.turn_to = number;
+                    }
                 }
             }
         }
     }
 
+    /// Looks at one record. Whether it has to be left behind by moving the tail.
     fn scrub_record(
         &mut self,
         at: Place,
         header: &Header,
         done: &mut Scrubbed,
-    ) -> Result<(), WriteError<S::Error>> {
+    ) -> Result<bool, WriteError<S::Error>> {
         let Store { storage, log, state } = &mut self.store;
         let location = log.layout().location(at.slot, at.offset);
         let is_live = state.is_live(&header.record, location);
         let header_is_whole = log.on(storage).header(at)?.is_some();
         match log.on(storage).body_state(at, header)? {
-            BodyState::Sound if header_is_whole => return Ok(()),
+            BodyState::Sound if header_is_whole => return Ok(false),
             BodyState::Damaged => {
                 done.damaged += u32::from(is_live);
-                return Ok(());
+                return Ok(false);
             }
             BodyState::Sound | BodyState::OneBit(_) => {}
         }
@@ -136,9 +145,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             if self.store.state.is_live(&header.record, location) {
                 move_record(&mut self.store, &mut self.fold, header, at, location)?;
             }
-        } else {
-            self.scrub.turn_to = self.store.log.ring.slot(at.slot).number();
         }
-        Ok(())
+        Ok(!is_live)
     }
 }

@@ -140,7 +140,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     pub(super) fn check_writable(&self) -> Result<(), WriteError<S::Error>> {
         match (self.mode, self.lost) {
             (Mode::Writing, None) => Ok(()),
-            (Mode::Writing, Some(Damage { segment, offset })) => {
+            (Mode::Writing, Some(Damage { segment, offset, .. })) => {
                 Err(WriteError::Degraded { segment, offset })
             }
             (Mode::ReadOnly, _) => Err(WriteError::ReadOnly),

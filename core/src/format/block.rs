@@ -48,6 +48,12 @@ impl BlockHead {
         self.lens.iter().map(|len| u64::from(*len)).sum()
     }
 
+    /// Length of header and body, in bytes.
+    #[inline]
+    pub fn record_bytes(&self) -> u64 {
+        u64::from(self.header_bytes) + self.body_bytes()
+    }
+
     /// The block with this id and body. `None` if the body is too short.
     #[inline]
     pub fn block<'b>(&self, id: &BlockId, body: &'b [u8]) -> Option<BlockRef<'b>> {

@@ -24,7 +24,7 @@
 //! | 12 | mark | | |
 //! | 13 | batch end | number of records of the batch | |
 //! | 14 | index page | entries, entries with ids, first offset, offset of the page before or 0 | columns |
-//! | 15 | repaired: what damage before this may have cost is accounted for | | |
+//! | 15 | damage: records are lost, and a repair began (0) or ended (1) | 0 or 1, segment number, offset | |
 //!
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
 //! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
@@ -111,8 +111,16 @@ pub enum Record {
     },
     /// Columns that describe the records before it.
     Index(IndexHeader),
-    /// Damage before this was repaired: what is left there counts.
-    Repaired,
+    /// Records are lost. A repair began, so that nothing is certain but by its end; or it ended, and what is left
+    /// counts.
+    Damage {
+        /// Whether it ended.
+        repaired: bool,
+        /// Number of the segment in which they are lost.
+        segment: u32,
+        /// Where they should start in it, in bytes.
+        offset: u32,
+    },
 }
 
 /// One change of one edge, in node numbers.
@@ -163,7 +171,7 @@ pub enum Kind {
     Mark = 12,
     BatchEnd = 13,
     Index = 14,
-    Repaired = 15,
+    Damage = 15,
 }
 
 impl Kind {
@@ -182,7 +190,7 @@ impl Kind {
         Self::Mark,
         Self::BatchEnd,
         Self::Index,
-        Self::Repaired,
+        Self::Damage,
     ];
 
     /// Whether records of this kind hold an id.
@@ -238,7 +246,7 @@ impl Record {
             Self::Mark => Kind::Mark,
             Self::BatchEnd { .. } => Kind::BatchEnd,
             Self::Index(_) => Kind::Index,
-            Self::Repaired => Kind::Repaired,
+            Self::Damage { .. } => Kind::Damage,
         }
     }
 
@@ -262,7 +270,7 @@ impl Record {
             | Self::Mark
             | Self::BatchEnd { .. }
             | Self::Index(_)
-            | Self::Repaired => None,
+            | Self::Damage { .. } => None,
         }
     }
 
@@ -310,7 +318,10 @@ impl Record {
             Self::Retire { segment, slot } => {
                 varint::len(u64::from(*segment)) + varint::len(u64::from(*slot))
             }
-            Self::Mark | Self::Repaired => 0,
+            Self::Mark => 0,
+            Self::Damage { segment, offset, .. } => {
+                1 + varint::len(u64::from(*segment)) + varint::len(u64::from(*offset))
+            }
             Self::BatchEnd { records } => varint::len(u64::from(*records)),
             Self::Index(index) => {
                 let fields = [index.entries, index.ids, index.first, index.previous];
@@ -362,7 +373,12 @@ impl Record {
                 out.number(u64::from(*segment));
                 out.number(u64::from(*slot));
             }
-            Self::Mark | Self::Repaired => {}
+            Self::Mark => {}
+            Self::Damage { repaired, segment, offset } => {
+                out.number(u64::from(*repaired));
+                out.number(u64::from(*segment));
+                out.number(u64::from(*offset));
+            }
             Self::BatchEnd { records } => out.number(u64::from(*records)),
             Self::Index(index) => {
                 let fields = [index.entries, index.ids, index.first, index.previous];
@@ -444,7 +460,15 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
         }
         Kind::Retire => Record::Retire { segment: reader.u32()?, slot: reader.u32()? },
         Kind::Mark => Record::Mark,
-        Kind::Repaired => Record::Repaired,
+        Kind::Damage => Record::Damage {
+            repaired: match reader.byte()? {
+                0 => false,
+                1 => true,
+                _ => return None,
+            },
+            segment: reader.u32()?,
+            offset: reader.u32()?,
+        },
         Kind::BatchEnd => Record::BatchEnd { records: reader.u32()? },
         Kind::Index => Record::Index(IndexHeader {
             entries: reader.u32()?,

@@ -40,7 +40,8 @@ fn record() -> impl Strategy<Value = Record> {
         ),
         any::<[u32; 2]>().prop_map(|[segment, slot]| Record::Retire { segment, slot }),
         Just(Record::Mark),
-        Just(Record::Repaired),
+        (any::<bool>(), any::<u32>(), any::<u32>())
+            .prop_map(|(repaired, segment, offset)| Record::Damage { repaired, segment, offset }),
         any::<u32>().prop_map(|records| Record::BatchEnd { records }),
     ]
 }

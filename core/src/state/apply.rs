@@ -1,6 +1,6 @@
 //! The one door: what each record does to the state.
 
-use super::{Adjacency, Charge, State};
+use super::{Adjacency, Charge, Doubt, State};
 use crate::edges::{HubError, PendingEdge};
 use crate::format::{EdgeChange, Header, Record};
 use crate::log::{Log, LogError, ReadLog};
@@ -110,11 +110,13 @@ impl<'r> State<'r> {
                 self.apply_intent(storage, log, (*number, id), record, at)
             }
             Record::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
-            Record::Retire { .. }
-            | Record::Mark
-            | Record::BatchEnd { .. }
-            | Record::Index(_)
-            | Record::Repaired => Ok(()),
+            Record::Retire { .. } | Record::Mark | Record::BatchEnd { .. } | Record::Index(_) => {
+                Ok(())
+            }
+            Record::Damage { .. } => {
+                self.apply_damage(log, record, at);
+                Ok(())
+            }
         }
     }
 
@@ -233,6 +235,19 @@ impl<'r> State<'r> {
         self.blocks += u32::from(matches!(record, Record::Block { .. }));
         self.live.add(Self::charge_of(log, record));
         Ok(())
+    }
+
+    /// A repair began, or the record that says so was moved; or it ended.
+    fn apply_damage(&mut self, log: &Log<'r>, record: &Record, at: Location) {
+        let Record::Damage { repaired, segment, offset } = *record else { return };
+        if let Some(Doubt { segment, offset, .. }) = self.doubt.take() {
+            let began = Record::Damage { repaired: false, segment, offset };
+            self.live.subtract(Self::charge_of(log, &began));
+        }
+        if !repaired {
+            self.doubt = Some(Doubt { location: at, segment, offset });
+            self.live.add(Self::charge_of(log, record));
+        }
     }
 
     /// An id that comes back under another number was deleted before; only damage can have cost the record

@@ -230,9 +230,8 @@ impl<'r> State<'r> {
         source: NodeNumber,
         key: EdgeKey,
     ) -> Result<bool, LogError<L::Error>> {
-        let change = self.pending.get(source, EdgeKind(key.kind), key.number);
-        if let Some(change) = change {
-            return Ok(change.add);
+        if let Some(half) = self.pending_half((source, Direction::Out), key) {
+            return Ok(half.add);
         }
         let mut list = List::from(log, self, (source, Direction::Out), key)?;
         Ok(list.next(log, self)? == Some(key))

@@ -26,11 +26,10 @@ pub use list::List;
 pub use store::Store;
 
 use crate::edges::{HubChain, HubPages, PendingEdges};
-use crate::format::{Header, Record};
+use crate::format::{Header, Place, Record};
 use crate::index::BlockIndex;
 use crate::log::{LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
-use crate::planted::{self, Fault};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
 use core::ops::Range;
 
@@ -48,6 +47,17 @@ pub struct StateCapacity {
     pub hub_pages: u32,
     /// Deleted nodes whose neighbours are not cleaned yet.
     pub intents: u32,
+}
+
+/// A repair that began: until it ends, nothing that the log says is certain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Doubt {
+    /// Where the record lies that says so.
+    pub location: Location,
+    /// Number of the segment in which records are lost.
+    pub segment: u32,
+    /// Where in it, in bytes.
+    pub offset: u32,
 }
 
 /// Where the edges of a node in one direction lie.
@@ -74,6 +84,8 @@ pub struct State<'r> {
     pub hubs: HubPages<'r>,
     /// Deletions that are not finished.
     pub intents: Intents<'r>,
+    /// The repair that began and did not end.
+    pub doubt: Option<Doubt>,
     /// What lives, in bytes of the log.
     pub live: Charge,
     /// Nodes that have a block.
@@ -103,6 +115,7 @@ impl<'r> State<'r> {
             pending: PendingEdges::new(memory, capacity.pending_edges, seed[1])?,
             hubs: HubPages::new(memory, capacity.hub_pages)?,
             intents: Intents::new(memory, capacity.intents)?,
+            doubt: None,
             live: Charge::default(),
             blocks: 0,
         })
@@ -114,6 +127,7 @@ impl<'r> State<'r> {
         self.pending.clear();
         self.hubs.clear();
         self.intents.clear();
+        self.doubt = None;
         self.live = Charge::default();
         self.blocks = 0;
     }
@@ -161,17 +175,31 @@ impl<'r> State<'r> {
         id: &BlockId,
     ) -> Result<Option<Home>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
-            let header = match log.known_header(candidate.location) {
-                Err(LogError::Storage(_)) if planted::is(Fault::RefusalIsAbsence) => {
-                    return Ok(None);
-                }
-                header => header?,
-            };
+            let header = log.known_header(candidate.location)?;
             if header.record.id() == Some(id) {
                 return Ok(Some((candidate.number, candidate.location, header)));
             }
         }
         Ok(None)
+    }
+
+    /// Where a span without valid records ends, that begins at a place in a segment which ends at `end`; and
+    /// whether the state rests on what lay there. O(the span, and all that there is).
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn damaged_span<L: ReadLog>(
+        &self,
+        log: &mut L,
+        from: Place,
+        end: u32,
+    ) -> Result<(u32, bool), LogError<L::Error>> {
+        let behind = from.offset + log.log().layout().align();
+        let next = log.next_header(from.slot, behind)?;
+        let until = next.map_or(end, |(offset, _)| offset.min(end));
+        let layout = log.log().layout();
+        let there = layout.location(from.slot, from.offset)..layout.location(from.slot, until);
+        Ok((until, self.rests_on(there)))
     }
 
     /// Whether the state rests on any record that lies there. O(all that there is).
@@ -211,10 +239,10 @@ impl<'r> State<'r> {
             Record::Intent { number, .. } => {
                 self.intents.get(*number).is_some_and(|intent| intent.location == at)
             }
+            Record::Damage { .. } => self.doubt.is_some_and(|doubt| doubt.location == at),
             Record::Tombstone { .. }
             | Record::Retire { .. }
             | Record::Mark
-            | Record::Repaired
             | Record::BatchEnd { .. }
             | Record::Index(_) => false,
         }

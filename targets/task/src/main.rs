@@ -9,8 +9,10 @@ mod bench;
 mod million;
 mod miri;
 mod package;
+mod planted;
 mod setup;
 mod steps;
+mod sweep;
 mod test;
 mod tidy;
 
@@ -45,6 +47,16 @@ const TASKS: &[Task] = &[
         name: "miri",
         summary: "the memory model under Miri, also big-endian (needs a nightly toolchain)",
         run: miri::run,
+    },
+    Task {
+        name: "planted",
+        summary: "faults planted in the core, each of which the tests must notice",
+        run: planted::run,
+    },
+    Task {
+        name: "sweep",
+        summary: "damage of every kind to thousands of images (minutes); its counts",
+        run: sweep::run,
     },
     Task { name: "help", summary: "this list", run: help },
 ];

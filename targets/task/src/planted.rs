@@ -1,0 +1,17 @@
+//! `cargo task planted`: plants one fault after the other into the core, and sees that the tests notice each.
+//!
+//! It takes some minutes, and is no part of `cargo task test`. `core/tests/planted.rs` lists the faults,
+//! those that are not noticed among them.
+
+use crate::steps::Line;
+use crate::{Failure, House, takes_nothing};
+
+/// Runs the checks once without a fault, and then with each.
+///
+/// # Errors
+/// A check fails without a fault, or a fault passes all of them.
+pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
+    takes_nothing("planted", arguments)?;
+    let test = "test --release -p kausaldb --features planted --test planted -- --nocapture";
+    Line::cargo(test).run(house)
+}
