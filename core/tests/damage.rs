@@ -6,11 +6,11 @@
 
 mod common;
 
-use common::power::{Replay, sweep};
+use common::power::{Lent, Replay, sweep};
 use common::{Block, Mix, Model, Op, Random, all_ids, check, read_all, region};
 use kausaldb::format::FoundHeader;
 use kausaldb::state::Limit;
-use kausaldb::storage::{Erased, Geometry};
+use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Finding, FormatOptions,
     GraphEdge, OnDamage, OpenError, StorageEngine, StoreId, Verify, format,
@@ -221,14 +221,8 @@ fn go_on(story: &Story, image: &[u8], seed: u64, repairs_itself: bool) {
     // A list that cannot be read is no reason to refuse everything else, but is repaired with it.
     engine.repair().unwrap_or_else(|error| panic!("repair: {error}"));
     assert_eq!(engine.damage(), None);
-    let mut contradictions = Vec::new();
-    let verified = engine.verify(|finding| {
-        let is_damage = matches!(finding, Finding::NoRecord { .. } | Finding::Body { .. });
-        if finding.is_loss() && !is_damage {
-            contradictions.push(finding);
-        }
-    });
-    assert!(verified.is_ok() && contradictions.is_empty(), "{verified:?} {contradictions:?}");
+    let contradictions = contradictions(&mut engine);
+    assert!(contradictions.is_empty(), "{contradictions:?}");
     // Blocks of which the key is known and the content is not are the caller's to delete.
     for id in unreadable(&mut engine, mix) {
         engine.delete(&id).unwrap_or_else(|error| panic!("delete: {error}"));
@@ -411,6 +405,64 @@ fn a_hurt_store_that_needs_more_memory_says_so_and_loses_nothing_of_it() {
     let mut engine = opened.expect("the memory that it was written with is enough");
     engine.repair().expect("repair");
     assert_eq!(engine.verify(|_| ()).expect("verify").edges, 100);
+}
+
+/// What contradicts itself in a store, other than that records are damaged.
+fn contradictions<S: Storage>(engine: &mut StorageEngine<'_, S>) -> Vec<Finding> {
+    let mut contradictions = Vec::new();
+    let verified = engine.verify(|finding| {
+        let is_damage = matches!(finding, Finding::NoRecord { .. } | Finding::Body { .. });
+        if finding.is_loss() && !is_damage {
+            contradictions.push(finding);
+        }
+    });
+    verified.expect("verify");
+    contradictions
+}
+
+#[test]
+fn a_repair_that_is_cut_leaves_the_store_degraded() {
+    // Once a repair that was cut had moved old versions behind the damage, where they passed for the newest.
+    let mut memory = region(&AMPLE);
+    let mut trials = 0;
+    for seed in 0..sweep(16, 60) {
+        let story = story(seed);
+        let mut random = Random::new(seed);
+        let mut image = story.image.clone();
+        let at = random.below((image.len() - 200) as u64) as usize;
+        image[at..at + 100].fill(0xEE);
+        let hurt = StorageEngine::open_read_only(device(&image), &mut memory, AMPLE, CONFIG)
+            .expect("open");
+        if hurt.damage().is_none() {
+            continue;
+        }
+        drop(hurt);
+        let mut step = 0;
+        loop {
+            let _replay = Replay(format!("story {seed}, bytes {at}.., cut at step {step}"));
+            let mut device = device(&image);
+            device.cut_at(step);
+            let opened = StorageEngine::open(Lent(&mut device), &mut memory, AMPLE, CONFIG);
+            let ended = opened.is_ok_and(|mut engine| engine.repair().is_ok());
+            device.power_on();
+            let opened = StorageEngine::open_read_only(device, &mut memory, AMPLE, CONFIG);
+            let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+            if engine.damage().is_some() {
+                assert_eq!(Answers::of(&mut engine, &story.mix).lie(&story.states[0]), None);
+            } else {
+                let contradictions = contradictions(&mut engine);
+                assert!(contradictions.is_empty(), "{contradictions:?}");
+            }
+            trials += 1;
+            if ended {
+                assert_eq!(engine.damage(), None);
+                break;
+            }
+            step += 1 + random.below(sweep(4, 1));
+        }
+    }
+    println!("a repair that is cut: {trials} cuts");
+    assert!(trials > 50, "{trials} cuts");
 }
 
 #[test]

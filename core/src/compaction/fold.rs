@@ -180,8 +180,8 @@ impl<'r> Fold<'r> {
         Ok(())
     }
 
-    /// Whether nodes stay of which nothing is left: while lists are repaired, an edge may be known at its other end
-    /// only.
+    /// Whether nodes stay of which nothing is left: while lists are repaired, an edge may be known at its
+    /// other end only.
     pub fn keep_orphans(&mut self, keeps: bool) {
         self.keeps_orphans = keeps;
     }

@@ -13,8 +13,8 @@ use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
-/// How far above all others the number of a segment may be of which the header is lost: each opening takes one,
-/// and each segment that is full.
+/// How far above all others the number of a segment may be of which the header is lost: each opening takes
+/// one, and each segment that is full.
 const NUMBERS_ABOVE_MAX: u32 = 4;
 
 /// The newest segment that counts.

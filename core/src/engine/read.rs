@@ -77,7 +77,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Whether there is a block with this id.
     ///
     /// # Errors
-    /// The storage refused, or the record is damaged.
+    /// The storage refused, the record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn contains(&mut self, id: &BlockId) -> Result<bool, ReadError<S::Error>> {
         self.reader_through(&mut []).contains(id)
     }
@@ -85,7 +86,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// The version of the block with this id.
     ///
     /// # Errors
-    /// The storage refused, or the record is damaged.
+    /// The storage refused, the record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<S::Error>> {
         self.reader_through(&mut []).version(id)
     }
@@ -281,7 +283,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// Whether there is a block with this id.
     ///
     /// # Errors
-    /// The storage refused, or the record is damaged.
+    /// The storage refused, the record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn contains(&mut self, id: &BlockId) -> Result<bool, ReadError<M::Error>> {
         Ok(self.locate(id)?.is_some())
     }
@@ -289,7 +292,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The version of the block with this id.
     ///
     /// # Errors
-    /// The storage refused, or the record is damaged.
+    /// The storage refused, the record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
         Ok(self.locate(id)?.map(|found| found.head.version))
     }
@@ -297,7 +301,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// Whether the edge is there. A few binary searches in one record.
     ///
     /// # Errors
-    /// The storage refused, or a record is damaged.
+    /// The storage refused, a record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn has_edge(&mut self, edge: &GraphEdge) -> Result<bool, ReadError<M::Error>> {
         let state = self.state;
         let Some(source) = self.node(&edge.source)? else { return Ok(false) };
@@ -323,7 +328,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The edges of an id in one direction, of one kind or of all, as ids.
     ///
     /// # Errors
-    /// The storage refused, or a record is damaged.
+    /// The storage refused, a record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
     pub fn edges(
         self,
         id: &BlockId,

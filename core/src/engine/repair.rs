@@ -6,9 +6,9 @@
 //! gone, and lets both ends know of each edge that one of them knows. Then a record says that what is left
 //! counts.
 //!
-//! What repair writes lies behind the damage, and may be the past itself: a tail that moves on takes old versions
-//! with it. So the first record says that a repair began, lives until its end, and makes all that the log says
-//! uncertain. Cut short, or failed, it leaves the store degraded, and is called again.
+//! What repair writes lies behind the damage, and may be the past itself: a tail that moves on takes old
+//! versions with it. So the first record says that a repair began, lives until its end, and makes all that
+//! the log says uncertain. Cut short, or failed, it leaves the store degraded, and is called again.
 
 use super::StorageEngine;
 use super::damage::{Damage, OnDamage};

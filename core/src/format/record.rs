@@ -111,8 +111,8 @@ pub enum Record {
     },
     /// Columns that describe the records before it.
     Index(IndexHeader),
-    /// Records are lost. A repair began, so that nothing is certain but by its end; or it ended, and what is left
-    /// counts.
+    /// Records are lost. A repair began, so that nothing is certain but by its end; or it ended, and what is
+    /// left counts.
     Damage {
         /// Whether it ended.
         repaired: bool,

@@ -133,7 +133,7 @@ pub(super) fn lists_unreadable(path: &Path, lists: u64) -> Failure {
 
 /// Records are lost of which nobody knows what they held.
 pub(super) fn degraded(path: &Path, damage: &Damage) -> Failure {
-    let (name, Damage { segment, offset }) = (path.display(), damage);
+    let (name, Damage { segment, offset, .. }) = (path.display(), damage);
     Failure::store(format_args!(
         "{name}: degraded: records in segment {segment} at {offset} are lost, and only what they cannot have \
          changed is certain; {SALVAGE}"

@@ -18,6 +18,7 @@ impl Store {
         figures.push("lists_emptied", Figure::Count(done.lists_emptied));
         figures.push("nodes_dropped", Figure::Count(done.nodes_dropped));
         figures.push("edges_restored", Figure::Count(done.edges_restored));
+        figures.push("edges_dropped", Figure::Count(done.edges_dropped));
         Ok(figures)
     }
 
