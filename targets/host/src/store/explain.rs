@@ -3,7 +3,7 @@
 
 use crate::error::Failure;
 use kausaldb::log::LogError;
-use kausaldb::{Damage, FormatError, OpenError, ReadError, WriteError};
+use kausaldb::{FormatError, OpenError, ReadError, WriteError};
 use kausaldb_file::{FileError, Step};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -132,8 +132,8 @@ pub(super) fn lists_unreadable(path: &Path, lists: u64) -> Failure {
 }
 
 /// Records are lost of which nobody knows what they held.
-pub(super) fn degraded(path: &Path, damage: &Damage) -> Failure {
-    let (name, Damage { segment, offset, .. }) = (path.display(), damage);
+pub(super) fn degraded(path: &Path, segment: u32, offset: u32) -> Failure {
+    let name = path.display();
     Failure::store(format_args!(
         "{name}: degraded: records in segment {segment} at {offset} are lost, and only what they cannot have \
          changed is certain; {SALVAGE}"
@@ -167,9 +167,7 @@ pub(super) fn write(path: &Path, error: &WriteError<FileError>) -> Failure {
             Failure::usage(format_args!("{name}: {error}; split the block or use larger segments"))
         }
         WriteError::BatchTooLarge { .. } => Failure::usage(format_args!("{name}: {error}")),
-        WriteError::Degraded { segment, offset } => {
-            degraded(path, &Damage { segment: *segment, offset: *offset })
-        }
+        WriteError::Degraded { segment, offset } => degraded(path, *segment, *offset),
         WriteError::ReadOnly => Failure::usage(format_args!("{name}: {error}")),
         _ => Failure::store(format_args!("{name}: {error}; {SALVAGE}")),
     }

@@ -58,7 +58,10 @@ impl Store {
     /// The file cannot be read.
     pub(crate) fn verify(&mut self) -> Outcome<(Figures, Option<Failure>)> {
         let path = &self.path;
-        let degraded = self.engine()?.damage().map(|damage| explain::degraded(path, &damage));
+        let degraded = self
+            .engine()?
+            .damage()
+            .map(|damage| explain::degraded(path, damage.segment, damage.offset));
         let (mut shown, mut first_lost) = (0, None);
         let sum = self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;

@@ -106,7 +106,7 @@ impl Store {
             None => Ok(store),
             Some(damage) => {
                 store.close()?;
-                Err(explain::degraded(path, &damage))
+                Err(explain::degraded(path, damage.segment, damage.offset))
             }
         }
     }
@@ -359,7 +359,7 @@ impl Store {
     /// What there is to say of damage: that the store is degraded, or that reading has passed over records.
     pub(crate) fn damage(&self) -> Option<Failure> {
         if let Some(damage) = self.engine().ok()?.damage() {
-            return Some(explain::degraded(&self.path, &damage));
+            return Some(explain::degraded(&self.path, damage.segment, damage.offset));
         }
         let passed_over = self.passed_over.borrow();
         if let Some(first) = passed_over.first() {
