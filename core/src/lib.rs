@@ -6,7 +6,7 @@
 //!
 //! The rooms of this house, each of which imports only those above it:
 //!
-//! - [`planted`]: faults that tests plant, to see that other tests notice them; nothing of it is compiled
+//! - `planted`: faults that tests plant, to see that other tests notice them; nothing of it is compiled
 //!   else
 //! - [`types`]: ids, blocks, edges, sequences
 //! - [`memory`]: region, arena, coordinator, pool, owned values: the memory model, and the only unsafe code
@@ -31,6 +31,7 @@ pub mod format;
 pub mod index;
 pub mod log;
 pub mod memory;
+#[doc(hidden)]
 pub mod planted;
 pub mod state;
 pub mod storage;

@@ -204,7 +204,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ///
     /// # Errors
     /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes,
-    /// until `recover` is called again and succeeds.
+    /// until `recover` is called again and succeeds. Only where it was the repair that failed, for which
+    /// the config asks, the store is open, and degraded.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());

@@ -80,7 +80,8 @@ impl<'e, 'r, M: Media> Scan<'e, 'r, M> {
 
     /// The next block, without its body: reads its header only.
     ///
-    /// # Errors The storage refused, or a record is damaged, or the store is degraded: then the first call
+    /// # Errors
+    /// The storage refused, a record is damaged, or the store is degraded: then the first call
     /// says so, and every call that meets a block that may be the past. (The scan goes on behind it when
     /// called again.)
     pub fn next_info(&mut self) -> Result<Option<BlockInfo>, ReadError<M::Error>> {
@@ -262,7 +263,8 @@ impl<'e, 'r, M: Media> Nodes<'e, 'r, M> {
 
     /// The next id. Reads its record's header.
     ///
-    /// # Errors The storage refused, or a record is damaged, or the store is degraded, as for a [`Scan`] (the
+    /// # Errors
+    /// The storage refused, a record is damaged, or the store is degraded, as for a [`Scan`] (the
     /// next call goes on behind it).
     // Not an iterator: it reads through scratch where storage is not mapped, and may fail.
     #[allow(clippy::should_implement_trait)]
