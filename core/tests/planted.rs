@@ -398,7 +398,7 @@ fn small_block(n: u128) -> ContextBlock<'static> {
 /// A store of small blocks in one open segment, on a medium that may lose any unsynced piece. Where each
 /// block's id lies in its image.
 fn small_blocks() -> (SimNor, Vec<usize>) {
-    let device = Scenario { segments: 12, ..FILE }.device();
+    let device = FILE.device();
     let mut engine = open(device, FILE.capacity(), FILE.config()).expect("open");
     (1..12).for_each(|n| assert!(engine.put(&small_block(n)).is_ok()));
     let mut device = engine.storage().clone();
