@@ -49,7 +49,7 @@ pub(super) fn find_newest<S: Storage>(
             }
         }
     }
-    find_headless(log, storage)?;
+    find_headless(log, storage);
     let mut newest: Option<Newest> = None;
     let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
@@ -89,7 +89,7 @@ pub(super) fn find_newest<S: Storage>(
 /// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
 /// where the first record of a segment lies, tells that the header before it was durable once and is lost.
 /// One read for each slot without a header, and a few checks of a header's length where a record may lie.
-fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), LogError<S::Error>> {
+fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) {
     let number_max = log.number_max();
     for slot in 0..log.ring.segments() {
         if log.ring.slot(slot).number() != 0 {
@@ -97,7 +97,10 @@ fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), L
         }
         let mut bytes = [0; HEADER_BYTES_MAX];
         let first = Place { slot, offset: log.layout().first_offset() };
-        log.read(storage, slot, first.offset, &mut bytes)?;
+        // A sector that cannot be read tells of no segment, and was counted with its header.
+        if log.read(storage, slot, first.offset, &mut bytes).is_err() {
+            continue;
+        }
         for above in 1..=NUMBERS_ABOVE_MAX {
             let number = number_max.saturating_add(above);
             log.ring.found(slot, number, 0);
@@ -108,7 +111,6 @@ fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> Result<(), L
             log.ring.found(slot, 0, 0);
         }
     }
-    Ok(())
 }
 
 /// What the header of a segment said that is lost, as far as the segment before it tells.

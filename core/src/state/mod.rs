@@ -215,6 +215,7 @@ impl<'r> State<'r> {
             || self.hubs.locations().any(|at| there.contains(&at))
             || changes.any(|change| there.contains(&change.location))
             || intents.any(|intent| there.contains(&intent.location))
+            || self.doubt.is_some_and(|doubt| there.contains(&doubt.location))
     }
 
     /// Whether the record at this location is what the state rests on.
