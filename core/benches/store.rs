@@ -7,7 +7,7 @@
 use kausaldb::storage::RamStorage;
 use kausaldb::{
     BlockId, BlockRef, Capacity, Config, ContextBlock, Direction, Durability, EdgeKind,
-    FormatOptions, GraphEdge, Operation, Order, StorageEngine, StoreId, Verify, format,
+    FormatOptions, GraphEdge, Operation, Order, StorageEngine, StoreId, Verify, Workspace, format,
 };
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -91,6 +91,18 @@ fn load(engine: &mut StorageEngine<'_, RamStorage<'_>>, nodes: u64) {
     println!("{:?}", engine.stats());
 }
 
+/// Looks at the headers of all blocks, through a window of so many places.
+fn scan(engine: &StorageEngine<'_, RamStorage<'_>>, order: Order, window: usize) {
+    let mut scratch = vec![0; Workspace::scratch_bytes(1, window)];
+    let mut query = engine.reader().query(Workspace::over(&mut scratch, 1).unwrap());
+    let scan = query.scan(order).unwrap();
+    let mut sum = 0;
+    while let Some(info) = query.next_info(&scan).unwrap() {
+        sum += info.version;
+    }
+    black_box(sum);
+}
+
 /// Reads by ids in no order, and everything in order.
 fn reads(engine: &StorageEngine<'_, RamStorage<'_>>, nodes: u64) {
     let draws: Vec<BlockId> =
@@ -126,14 +138,11 @@ fn reads(engine: &StorageEngine<'_, RamStorage<'_>>, nodes: u64) {
             black_box(sum);
         }
     });
-    per("scan, headers only", nodes, || {
-        let mut scan = engine.reader().scan(Order::OldestFirst);
-        let mut sum = 0;
-        while let Some(info) = scan.next_info().unwrap() {
-            sum += info.version;
-        }
-        black_box(sum);
-    });
+    per("scan, headers only", nodes, || scan(engine, Order::OldestFirst, 1));
+    for window in [16, 64, 256, 1024] {
+        let name = format!("scan, newest first, {window} places");
+        per(&name, nodes, || scan(engine, Order::NewestFirst, window));
+    }
     per("edges out of a node", 100_000, || {
         let mut sum = 0;
         for id in draws.iter().take(100_000) {

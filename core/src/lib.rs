@@ -41,9 +41,9 @@ pub mod types;
 
 pub use engine::{
     BlockInfo, Capacity, Compacted, Config, Damage, Durability, EdgeCount, Expect, Finding,
-    FormatError, FormatOptions, Neighbours, Nodes, OnDamage, OpenError, Operation, Order, PoolUse,
-    Preview, ReadError, Reader, Repaired, Scan, Scrubbed, Stats, StorageEngine, StoreInfo,
-    Verification, Verify, WriteError, format, probe,
+    FormatError, FormatOptions, IncomingBlock, Neighbours, Nodes, OnDamage, OpenError, Operation,
+    Order, PoolUse, Preview, PutError, Query, ReadError, Reader, Repaired, Scan, Scrubbed, Stats,
+    StorageEngine, StoreInfo, Verification, Verify, Workspace, WriteError, format, probe,
 };
 pub use storage::{MappedStorage, Storage};
 #[cfg(target_has_atomic = "ptr")]

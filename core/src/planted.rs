@@ -2,7 +2,7 @@
 //!
 //! Each is a rule of the log that is left out, or a bug of the kind that such systems had. Without the
 //! feature `planted` nothing of this is compiled: `is` says `false`, and what it guards is gone.
-//! `core/tests/planted.rs` plants them one after the other.
+//! `core/tests/planted/` plants them one after the other.
 
 /// A fault. The rule that it breaks stands beside it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +31,10 @@ pub enum Fault {
     ProvenUnprotected,
     /// The slot that was retired last is the last that recovery takes.
     RetiredLastFirst,
+    /// The slot with the highest segment number is never the next one erased.
+    HighestErasedNext,
+    /// While nobody knows what was lost nothing is written, so that no number is given which it may have had.
+    DegradedWritten,
     /// Segment numbers are never used again.
     NumbersRestart,
     /// Every opening syncs before it believes what it reads.
@@ -75,22 +79,64 @@ pub enum Fault {
     DamageMovedAsSound,
     /// Where records are lost, the store says so.
     SilentlyDegraded,
+    /// A slot that was retired is used again after all that were free before.
+    RetiredUsedNext,
+    /// The less is left, the more is moved; what moving takes is left over.
+    PaceIgnoresWhatIsLeft,
+    /// A storage that cannot be read is not one without a store.
+    RefusalIsNoStore,
+    /// Moves, folds and marks never lie inside a batch.
+    MovesInsideBatch,
+    /// Room is made for the whole of a batch before it starts.
+    BatchSizeUncounted,
+    /// Checks are salted with the store's id.
+    SaltLacksStore,
+    /// What was moved is read back before its old segment is retired.
+    MovedNotReadBack,
+    /// Where a segment ends is said without what is written again.
+    EndIncludesAgain,
+    /// Recovery erases no slot of the ring that it uses.
+    ChainErased,
+    /// Recovery erases no segment that would count if newer ones did not.
+    CandidateUnprotected,
+    /// To recovery, a segment is retired only when a valid record follows the one that says so.
+    RetireBelieved,
+    /// An edge change is never moved.
+    EdgeChangeMoved,
+    /// A tombstone is never moved.
+    TombstoneMoved,
+    /// What does not validate behind all that is known to be durable is a tear: nothing behind it counts.
+    TearIsDamage,
+    /// A record says that what lies before it is durable only after a sync.
+    MarksUnsynced,
+    /// Closing says that everything is durable.
+    CloseUnmarked,
+    /// Bytes that do not validate are never handed out.
+    BodyUnchecked,
+    /// One bad record does not keep a store from opening.
+    DamageRefusesTheStore,
+    /// A scan shows what a point read shows.
+    ScanShowsDead,
+    /// What was cut short says so.
+    CutShortUnsaid,
 }
 
 #[cfg(feature = "planted")]
 mod chosen {
     use super::Fault;
-    use core::sync::atomic::{AtomicU8, Ordering};
+    use core::sync::atomic::{AtomicU64, Ordering};
 
-    static CHOSEN: AtomicU8 = AtomicU8::new(0);
+    static CHOSEN: AtomicU64 = AtomicU64::new(0);
 
-    /// Plants a fault in every store of this process, in place of the one that was planted.
-    pub fn plant(fault: Option<Fault>) {
-        CHOSEN.store(fault.map_or(0, |fault| fault as u8), Ordering::Relaxed);
+    /// Plants faults in every store of this process, in place of those that were planted. Rules that cover
+    /// for each other are broken together.
+    pub fn plant(faults: &[Fault]) {
+        let chosen = faults.iter().fold(0, |chosen, fault| chosen | 1 << *fault as u64);
+        CHOSEN.store(chosen, Ordering::Relaxed);
     }
 
     pub(crate) fn is(fault: Fault) -> bool {
-        CHOSEN.load(Ordering::Relaxed) == fault as u8
+        CHOSEN.load(Ordering::Relaxed) & (1 << fault as u64) != 0
     }
 }
 

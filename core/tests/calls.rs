@@ -55,6 +55,10 @@ impl Storage for Unreadable {
         self.device.read(at, into)
     }
 
+    fn is_lost(&self, error: &SimError) -> bool {
+        self.device.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
         self.device.write(at, bytes)
     }

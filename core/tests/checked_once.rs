@@ -34,6 +34,10 @@ impl Storage for TwoImages<'_> {
         Ok(())
     }
 
+    fn is_lost(&self, error: &RamError) -> bool {
+        self.sound.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), RamError> {
         self.sound.write(at, bytes)
     }

@@ -113,6 +113,10 @@ impl Storage for Remote {
         Ok(())
     }
 
+    fn is_lost(&self, error: &SimError) -> bool {
+        self.0.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
         TOLD.set(Told { written: TOLD.get().written + 1, ..TOLD.get() });
         Self::refuses(|told| &mut told.writes)?;
@@ -548,6 +552,9 @@ fn open_cut(storage: SimNor, capacity: Capacity) -> SimNor {
         }
         fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
             self.0.borrow_mut().read(at, into)
+        }
+        fn is_lost(&self, error: &SimError) -> bool {
+            self.0.borrow().is_lost(error)
         }
         fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
             self.0.borrow_mut().write(at, bytes)

@@ -1,5 +1,6 @@
-//! Damage to the image of a closed store: one flipped bit is mended; whatever else is hurt, the store opens,
-//! every answer is right or says that it is not known, and after a repair the store goes on.
+//! Damage to the image of a store: one flipped bit is mended; whatever else is hurt, the store opens, every
+//! answer is right or says that it is not known, and after a repair the store goes on. Closed stores and such
+//! as were not, on flash, on a file, and in large segments, whose index pages name what was hurt.
 //!
 //! `KAUSAL_SWEEP=full` in the environment flips every bit, and takes many more seeds.
 #![cfg(test)]
@@ -7,10 +8,11 @@
 mod common;
 
 use common::power::{Lent, Replay, sweep};
+use common::stories::*;
 use common::{Block, Mix, Model, Op, Random, all_ids, check, read_all, region};
-use kausaldb::format::FoundHeader;
+use kausaldb::format::{Header, Kind};
 use kausaldb::state::Limit;
-use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Finding, FormatOptions,
     GraphEdge, OnDamage, OpenError, StorageEngine, StoreId, Verify, format,
@@ -19,96 +21,15 @@ use kausaldb_sim::SimNor;
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
 
-const SEGMENT: usize = 1024;
-const SEGMENTS: usize = 16;
-/// Length of a segment's header, in bytes.
-const HEADER: usize = 84;
-/// Bytes of the last mark that are not padding.
-const LAST_MARK: usize = 5;
-const GEOMETRY: Geometry = Geometry {
-    capacity_bytes: (SEGMENTS * SEGMENT) as u64,
-    erase_bytes: SEGMENT as u32,
-    write_bytes: 4,
-    erased: Erased::Ones,
-    keeps_write_order: true,
-};
-const CAPACITY: Capacity = Capacity { nodes: 32, pending_edges: 16, ..Capacity::SMALL };
-/// Memory for what a log may need from which damage took what made room.
-const AMPLE: Capacity = Capacity { pending_edges: 256, hub_pages: 64, intents: 64, ..CAPACITY };
-const CONFIG: Config = Config {
-    verify: Verify::EveryRead,
-    durability: kausaldb::Durability::EveryBatch,
-    on_damage: OnDamage::Say,
-    seed: [0; 2],
-};
+const SEGMENT: usize = NOR.segment;
+const GEOMETRY: Geometry = NOR.geometry;
+const CAPACITY: Capacity = NOR.capacity();
+const AMPLE: Capacity = NOR.ample();
 
 type Engine<'r> = StorageEngine<'r, SimNor>;
 
-/// The image of a closed store with a little of everything, and how it came to be.
-struct Story {
-    image: Vec<u8>,
-    /// An earlier image, from the middle of the story.
-    earlier: Vec<u8>,
-    /// What the store held after each batch, the newest first.
-    states: Vec<Model>,
-    /// Where the newest segment starts in the image, and where its records end.
-    newest: usize,
-    end: usize,
-    mix: Mix,
-}
-
-fn story(seed: u64) -> Story {
-    let mix = Mix { ids: 12, content_max: 60, hubs: seed % 2 == 1, ..Mix::default() };
-    let mut random = Random::new(seed);
-    let mut storage = SimNor::new(GEOMETRY, seed).expect("geometry");
-    let options = FormatOptions { store: StoreId::from_u128(3), segment_bytes: SEGMENT as u32 };
-    format(&mut storage, &options).expect("format");
-    let mut memory = region(&CAPACITY);
-    let mut engine = StorageEngine::open(storage, &mut memory, CAPACITY, CONFIG).expect("open");
-    let (mut states, mut version) = (vec![Model::default()], 0);
-    let mut earlier = Vec::new();
-    for batch in 0..120 {
-        let ops = mix.batch(&mut random, &mut version);
-        let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
-        let sequence = engine.sequence();
-        if engine.write(&operations).is_ok_and(|after| after != sequence) {
-            let mut next = states[0].clone();
-            assert!(next.apply(&ops));
-            states.insert(0, next);
-        }
-        if batch == 60 {
-            earlier = engine.storage().image().to_vec();
-        }
-    }
-    let (storage, closed) = engine.close();
-    closed.expect("close");
-    let image = storage.image().to_vec();
-    let number =
-        |at: &usize| FoundHeader::parse(&image[*at..]).map_or(0, |found| found.segment.number);
-    let newest = (0..SEGMENTS).map(|slot| slot * SEGMENT).max_by_key(number).unwrap_or(0);
-    let is_blank = |byte: &u8| *byte == 0xFF;
-    let blank =
-        image[newest..newest + SEGMENT].iter().rev().take_while(|byte| is_blank(byte)).count();
-    Story { earlier, states, newest, end: SEGMENT - blank, image, mix }
-}
-
-impl Story {
-    /// The states that a hurt image may show without a word. Where all that lies at the end of the log is
-    /// hurt, up to its last mark, that cannot be told from a tear; where the newest segment's header is gone,
-    /// only what follows it tells that it ever counted.
-    fn conceded(&self, image: &[u8]) -> &[Model] {
-        let is_hurt = |from: usize, len: usize| {
-            let span = self.newest + from..self.newest + from + len;
-            image[span.clone()] != self.image[span]
-        };
-        let is_gone = is_hurt(0, HEADER);
-        let lacks_end = is_hurt(self.end - LAST_MARK, LAST_MARK);
-        if is_gone || lacks_end { &self.states } else { &self.states[..1] }
-    }
-}
-
 /// What a store answers, question by question.
-#[derive(Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 struct Answers {
     blocks: BTreeMap<BlockId, Option<Block>>,
     /// Edges in one direction, and whether they are all.
@@ -119,7 +40,7 @@ struct Answers {
 
 impl Answers {
     fn of(engine: &mut Engine<'_>, mix: &Mix) -> Self {
-        let (mut answers, mut scratch) = (Self::default(), [0; 512]);
+        let (mut answers, mut scratch) = (Self::default(), vec![0; 20_000]);
         for id in all_ids(mix) {
             match engine.find_into(&id, &mut scratch) {
                 Ok(found) => {
@@ -184,15 +105,11 @@ fn unreadable(engine: &mut Engine<'_>, mix: &Mix) -> Vec<BlockId> {
     all_ids(mix).into_iter().filter(|id| !is_known(id)).collect()
 }
 
-/// A device with a hurt image.
-fn device(image: &[u8]) -> SimNor {
-    SimNor::from_image(GEOMETRY, image.to_vec(), 0).expect("image")
-}
-
 /// What a hurt image answers is right, or is refused; returns how many questions are. `None` if it is no
 /// store any more.
 fn asks(story: &Story, image: &[u8], memory: &mut [MaybeUninit<u8>]) -> Option<u32> {
-    let opened = StorageEngine::open_read_only(device(image), memory, AMPLE, CONFIG);
+    let (device, ample) = (story.shape.device(image), story.shape.ample());
+    let opened = StorageEngine::open_read_only(device, memory, ample, CONFIG);
     let mut engine = match opened {
         Err(OpenError::NoStore) => return None,
         opened => opened.unwrap_or_else(|error| panic!("does not open to read: {error}")),
@@ -208,10 +125,11 @@ fn go_on(story: &Story, image: &[u8], seed: u64, repairs_itself: bool) {
     let mix = &story.mix;
     let on_damage = if repairs_itself { OnDamage::Repair } else { OnDamage::Say };
     // A board has the memory that it has; on a host there is more.
-    let capacity = if repairs_itself { CAPACITY } else { AMPLE };
+    let shape = &story.shape;
+    let capacity = if repairs_itself { shape.capacity() } else { shape.ample() };
     let config = Config { on_damage, ..CONFIG };
     let mut memory = region(&capacity);
-    let opened = StorageEngine::open(device(image), &mut memory, capacity, config);
+    let opened = StorageEngine::open(shape.device(image), &mut memory, capacity, config);
     let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
     if engine.damage().is_some() {
         assert!(!repairs_itself, "it was not repaired");
@@ -238,12 +156,14 @@ fn go_on(story: &Story, image: &[u8], seed: u64, repairs_itself: bool) {
     let (storage, closed) = engine.close();
     closed.expect("close");
     let image = storage.image().to_vec();
-    let opened = StorageEngine::open(device(&image), &mut memory, capacity, config);
+    let opened = StorageEngine::open(shape.device(&image), &mut memory, capacity, config);
     let mut engine = opened.expect("open again");
     assert_eq!(engine.damage(), None);
     check(&mut engine, &model, mix, "reopened");
-    let sum = engine.verify(|_| ()).expect("verify");
-    assert_eq!(sum.blocks as usize, model.blocks.len());
+    let mut lost = Vec::new();
+    let on = |finding: Finding| lost.extend(finding.is_loss().then_some(finding));
+    let sum = engine.verify(on).expect("verify");
+    assert_eq!((sum.blocks as usize, lost), (model.blocks.len(), Vec::new()));
 }
 
 fn write(engine: &mut Engine<'_>, model: &mut Model, ops: &[Op]) {
@@ -255,73 +175,204 @@ fn write(engine: &mut Engine<'_>, model: &mut Model, ops: &[Op]) {
     }
 }
 
-/// The story and the attempt that are looked at alone: `KAUSAL_ONLY=story.attempt`, as a failure prints it.
-fn only() -> Option<(u64, u64)> {
+/// The kind of store, the story and the attempt that are looked at alone: `KAUSAL_ONLY=kind.story.attempt`,
+/// as a failure prints it.
+fn only() -> Option<[u64; 3]> {
     let only = std::env::var("KAUSAL_ONLY").ok()?;
-    let (story, attempt) = only.split_once('.').expect("KAUSAL_ONLY=story.attempt");
-    Some((story.parse().expect("a number"), attempt.parse().expect("a number")))
+    let numbers: Vec<_> = only.split('.').map(|number| number.parse().expect("a number")).collect();
+    Some(numbers.try_into().expect("KAUSAL_ONLY=kind.story.attempt"))
 }
 
-/// Hurts the images of a few stories in many ways, of which `hurt` draws one.
+/// Hurts the images of a few stories of each kind in many ways, of which `hurt` draws one.
 fn hurt_all(what: &str, tries: u64, hurt: impl Fn(&Story, &mut Vec<u8>, &mut Random)) {
-    let mut memory = region(&AMPLE);
-    let (mut stores, mut refused, mut none) = (0, 0, 0);
-    for seed in 0..sweep(4, 40) {
-        if only().is_some_and(|only| only.0 != seed) {
-            continue;
-        }
-        let story = story(seed);
-        for attempt in 0..tries {
-            if only().is_some_and(|only| only.1 != attempt) {
+    for (kind, shape) in SHAPES.into_iter().enumerate() {
+        let (mut stores, mut refused, mut none) = (0, 0, 0);
+        for seed in 0..sweep(4, 40) {
+            if only().is_some_and(|only| only[..2] != [kind as u64, seed]) {
                 continue;
             }
-            let _replay = Replay(format!("{what}: KAUSAL_SWEEP=full KAUSAL_ONLY={seed}.{attempt}"));
-            let mut random = Random::new(seed << 32 | attempt);
-            let mut image = story.image.clone();
-            hurt(&story, &mut image, &mut random);
-            match asks(&story, &image, &mut memory) {
-                Some(count) => {
-                    refused += u64::from(count > 0);
-                    go_on(&story, &image, attempt, attempt % 2 == 0);
+            let story = story_of(shape, seed);
+            let mut memory = story.region();
+            for attempt in 0..tries / shape.one_in {
+                if only().is_some_and(|only| only[2] != attempt) {
+                    continue;
                 }
-                None => none += 1,
+                let only = format!("KAUSAL_SWEEP=full KAUSAL_ONLY={kind}.{seed}.{attempt}");
+                let _replay = Replay(format!("{what}: {only}"));
+                let mut random = Random::new(seed << 32 | attempt);
+                let mut image = story.image.clone();
+                hurt(&story, &mut image, &mut random);
+                match asks(&story, &image, &mut memory) {
+                    Some(count) => {
+                        refused += u64::from(count > 0);
+                        go_on(&story, &image, attempt, attempt % 2 == 0);
+                    }
+                    None => none += 1,
+                }
+                stores += 1;
             }
-            stores += 1;
+        }
+        let name = shape.name;
+        println!(
+            "{what}, {name}: {stores} images, {refused} refused something, {none} were no store"
+        );
+    }
+}
+
+/// The bytes of an image of which each is flipped: all; of large segments those of headers and of index
+/// pages, and some of the bodies.
+fn bytes_to_flip(story: &Story) -> Vec<usize> {
+    let step = sweep(if story.shape.closes { 1 } else { 3 }, 1) as usize;
+    if !story.shape.is_large() {
+        return (0..story.image.len()).step_by(step).collect();
+    }
+    let mut bytes = Vec::new();
+    for start in (0..story.image.len()).step_by(story.shape.segment) {
+        bytes.extend(start..start + HEADER);
+        for (span, header) in records(&story.image[start..start + story.shape.segment]) {
+            let is_page = header.tag.kind() == Kind::Index;
+            let whole = if is_page { span.len() } else { header.bytes as usize };
+            bytes.extend(start + span.start..start + span.start + whole);
+            bytes.extend((start + span.start + whole..start + span.end).step_by(997));
         }
     }
-    println!("{what}: {stores} images, {refused} refused something, {none} were no store any more");
+    bytes.into_iter().step_by(sweep(7, 1) as usize).collect()
 }
 
 #[test]
 fn one_flipped_bit_is_mended() {
-    let mut memory = region(&CAPACITY);
-    for seed in 0..sweep(3, 10) {
-        let story = story(seed);
-        let mut random = Random::new(seed);
-        for byte in 0..story.image.len() {
-            let bits = if sweep(0, 1) == 1 {
-                0..8
-            } else {
+    for (kind, shape) in SHAPES.into_iter().enumerate() {
+        for seed in 0..sweep(2, 10) {
+            let story = story_of(shape, seed);
+            let mut memory = story.region();
+            let mut random = Random::new(seed);
+            let mut flips = 0;
+            for byte in bytes_to_flip(&story) {
                 let bit = random.below(8);
-                bit..bit + 1
-            };
-            for bit in bits {
-                let _replay = Replay(format!("story {seed}, byte {byte}, bit {bit}"));
-                let verify = if byte % 2 == 0 { Verify::EveryRead } else { Verify::FirstRead };
-                let config = Config { verify, ..CONFIG };
+                let all = sweep(0, 1) == 1 && !shape.is_large();
+                for bit in if all { 0..8 } else { bit..bit + 1 } {
+                    let _replay =
+                        Replay(format!("kind {kind}, story {seed}, byte {byte}, bit {bit}"));
+                    let mut image = story.image.clone();
+                    image[byte] ^= 1 << bit;
+                    flip(&story, image, &mut memory, byte);
+                    flips += 1;
+                }
+            }
+            println!("one bit, {}: {flips} images", shape.name);
+        }
+    }
+}
+
+/// Nothing is lost by one flipped bit, but where it is taken for the end of the log.
+fn flip(story: &Story, image: Vec<u8>, memory: &mut [MaybeUninit<u8>], byte: usize) {
+    let verify = if byte.is_multiple_of(2) { Verify::EveryRead } else { Verify::FirstRead };
+    let config = Config { verify, ..CONFIG };
+    let capacity = story.shape.capacity();
+    let memory = &mut memory[..capacity.region_bytes()];
+    let conceded = story.conceded(&image);
+    let device = story.shape.device(&image);
+    let opened = StorageEngine::open_read_only(device, memory, capacity, config);
+    let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+    // Twice: what the first round checked, the second may rely on.
+    Answers::of(&mut engine, &story.mix);
+    let answers = Answers::of(&mut engine, &story.mix);
+    assert_eq!((answers.refused, engine.damage()), (0, None), "something is lost");
+    let is_true = conceded.iter().any(|state| answers.lie(state).is_none());
+    // A bit of the last header may be mended or not; the state before it is as good as the newest.
+    assert!(is_true, "{:?}", answers.lie(&story.states[0]));
+}
+
+/// What a store may lose without a word: the newest synced group, if it was not closed; not one byte before.
+#[test]
+fn the_newest_synced_group_is_all_that_damage_takes_without_a_word() {
+    for shape in [NOR_CUT, FILE_CUT, NOR, FILE] {
+        let mut silent = 0;
+        for seed in 0..sweep(6, 40) {
+            let story = story_of(shape, seed);
+            let mut memory = story.region();
+            // A pair of bytes that lies across the group's start hits two groups.
+            let across = story.group.start - 1;
+            for at in (HEADER..story.group.end - 1).filter(|at| *at != across) {
+                let _replay = Replay(format!("{}, story {seed}, offset {at}", shape.name));
                 let mut image = story.image.clone();
-                image[byte] ^= 1 << bit;
-                let device = SimNor::from_image(GEOMETRY, image, 0).expect("image");
-                let opened = StorageEngine::open_read_only(device, &mut memory, CAPACITY, config);
+                (0..2).for_each(|byte| image[story.newest + at + byte] ^= 0x5A);
+                let (device, ample) = (shape.device(&image), shape.ample());
+                let opened = StorageEngine::open_read_only(device, &mut memory, ample, CONFIG);
                 let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
-                // Twice: what the first round checked, the second may rely on.
-                Answers::of(&mut engine, &story.mix);
                 let answers = Answers::of(&mut engine, &story.mix);
-                assert_eq!((answers.refused, engine.damage()), (0, None), "something is lost");
-                assert_eq!(answers.lie(&story.states[0]), None);
+                if answers.lie(&story.states[0]).is_none() {
+                    continue;
+                }
+                // It is the group that was hit, the store was not closed, and exactly the group is gone.
+                assert!(at > across, "the group starts at {}", story.group.start);
+                assert!(!shape.closes, "a closed store has lost something without a word");
+                assert_eq!((answers.refused, engine.damage()), (0, None));
+                assert_eq!(answers.lie(&story.states[1]), None);
+                silent += 1;
+            }
+        }
+        assert_eq!(silent > 0, !shape.closes, "{}: {silent} places", shape.name);
+        println!("{}: {silent} places at which the newest group goes without a word", shape.name);
+    }
+}
+
+/// A record whose header is hurt, in a sealed segment whose pages hold full columns, is named by its page: it
+/// costs itself, if it is needed and has a body, and the store is not degraded. In all segments a page itself
+/// costs nothing.
+#[test]
+fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
+    let (mut named, mut costly, mut pages) = (0, 0, 0);
+    for shape in [LARGE, LARGE_CUT, NOR, FILE] {
+        for seed in 0..sweep(2, 20) {
+            let story = story_of(shape, seed);
+            let mut memory = story.region();
+            for start in (0..story.image.len()).step_by(shape.segment) {
+                let records = records(&story.image[start..start + shape.segment]);
+                let is_page = |(_, header): &&(_, Header)| header.tag.kind() == Kind::Index;
+                let last =
+                    records.iter().rposition(|record| is_page(&record)).map_or(0, |at| at + 1);
+                for (span, header) in &records[..last] {
+                    let kind = header.tag.kind();
+                    // Which keys a page of a list covers, and what a repair was about, stands in no column.
+                    let is_known = !matches!(kind, Kind::PageOut | Kind::PageIn | Kind::Damage);
+                    if !is_known || !shape.is_large() && kind != Kind::Index {
+                        continue;
+                    }
+                    let at = start + span.start;
+                    let _replay = Replay(format!("{}, story {seed}, {kind:?} at {at}", shape.name));
+                    let mut image = story.image.clone();
+                    image[at..at + 4].iter_mut().for_each(|byte| *byte ^= 0xA5);
+                    let (device, ample) = (shape.device(&image), shape.ample());
+                    let opened = StorageEngine::open_read_only(device, &mut memory, ample, CONFIG);
+                    let mut engine =
+                        opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+                    assert_eq!(engine.damage(), None);
+                    let answers = Answers::of(&mut engine, &story.mix);
+                    assert_eq!(answers.lie(&story.states[0]), None);
+                    let (mut lost, mut harmless) = (Vec::new(), 0);
+                    let on = |finding: Finding| match finding {
+                        Finding::Header { id, live: true, .. } => lost.push(id),
+                        Finding::Header { .. } => harmless += 1,
+                        Finding::List { .. } => {}
+                        finding => panic!("{finding:?}"),
+                    };
+                    engine.verify(on).expect("verify");
+                    // None where the segment was retired already.
+                    assert!(lost.len() + harmless <= 1, "more is hurt than was hit");
+                    // (A list of a node that is being deleted is needed for that only.)
+                    assert!(answers.refused as usize <= lost.len(), "it cost more than itself");
+                    let id = header.record.id().copied();
+                    assert!(lost.is_empty() || lost == [id], "{lost:?}");
+                    named += lost.len() + harmless;
+                    costly += lost.len();
+                    pages += u32::from(kind == Kind::Index);
+                }
             }
         }
     }
+    println!("hurt headers: {named} named, {costly} of them needed; {pages} were of pages");
+    assert!(named > 500 && costly > 40 && pages > 40, "{named}, {costly}, {pages}");
 }
 
 #[test]
@@ -361,8 +412,9 @@ fn scrubbing_writes_anew_what_a_flipped_bit_has_hit() {
             let device = SimNor::from_image(GEOMETRY, image, 0).expect("image");
             let mut engine =
                 StorageEngine::open_read_only(device, &mut memory, AMPLE, CONFIG).expect("open");
+            assert_eq!(engine.damage(), None, "a second bit hits what was mended");
             let answers = Answers::of(&mut engine, &story.mix);
-            assert_eq!(answers.lie(&story.states[0]), None);
+            assert_eq!((answers.lie(&story.states[0]), answers.refused), (None, 0));
         }
     }
 }
@@ -395,13 +447,13 @@ fn a_hurt_store_that_needs_more_memory_says_so_and_loses_nothing_of_it() {
     let mut image = storage.image().to_vec();
     let at = image.windows(16).position(|bytes| bytes == id(1000).bytes()).expect("it was put");
     image[at..at + 2].fill(0);
-    let opened = StorageEngine::open(device(&image), &mut memory, small, CONFIG);
+    let opened = StorageEngine::open(NOR.device(&image), &mut memory, small, CONFIG);
     let needs_more = matches!(
         opened,
         Err(OpenError::TooMany { what: Limit::PendingEdges, needed: 17.., capacity: 16 })
     );
     assert!(needs_more, "{:?}", opened.err());
-    let opened = StorageEngine::open(device(&image), &mut memory, large, CONFIG);
+    let opened = StorageEngine::open(NOR.device(&image), &mut memory, large, CONFIG);
     let mut engine = opened.expect("the memory that it was written with is enough");
     engine.repair().expect("repair");
     assert_eq!(engine.verify(|_| ()).expect("verify").edges, 100);
@@ -411,7 +463,7 @@ fn a_hurt_store_that_needs_more_memory_says_so_and_loses_nothing_of_it() {
 fn contradictions<S: Storage>(engine: &mut StorageEngine<'_, S>) -> Vec<Finding> {
     let mut contradictions = Vec::new();
     let verified = engine.verify(|finding| {
-        let is_damage = matches!(finding, Finding::NoRecord { .. } | Finding::Body { .. });
+        let is_damage = matches!(finding, Finding::Body { .. } | Finding::Header { .. });
         if finding.is_loss() && !is_damage {
             contradictions.push(finding);
         }
@@ -431,7 +483,7 @@ fn a_repair_that_is_cut_leaves_the_store_degraded() {
         let mut image = story.image.clone();
         let at = random.below((image.len() - 200) as u64) as usize;
         image[at..at + 100].fill(0xEE);
-        let hurt = StorageEngine::open_read_only(device(&image), &mut memory, AMPLE, CONFIG)
+        let hurt = StorageEngine::open_read_only(NOR.device(&image), &mut memory, AMPLE, CONFIG)
             .expect("open");
         if hurt.damage().is_none() {
             continue;
@@ -440,7 +492,7 @@ fn a_repair_that_is_cut_leaves_the_store_degraded() {
         let mut step = 0;
         loop {
             let _replay = Replay(format!("story {seed}, bytes {at}.., cut at step {step}"));
-            let mut device = device(&image);
+            let mut device = NOR.device(&image);
             device.cut_at(step);
             let opened = StorageEngine::open(Lent(&mut device), &mut memory, AMPLE, CONFIG);
             let ended = opened.is_ok_and(|mut engine| engine.repair().is_ok());
@@ -465,10 +517,28 @@ fn a_repair_that_is_cut_leaves_the_store_degraded() {
     assert!(trials > 50, "{trials} cuts");
 }
 
+/// Where a segment starts.
+fn segment(story: &Story, random: &mut Random) -> usize {
+    random.below(story.shape.segments() as u64) as usize * story.shape.segment
+}
+
+/// Anywhere; in large segments mostly where a record starts, since they are bodies for the most part.
+fn place(story: &Story, random: &mut Random, len: usize) -> usize {
+    let anywhere = random.below((story.image.len() - len) as u64) as usize;
+    if !story.shape.is_large() || random.one_in(4) {
+        return anywhere;
+    }
+    let start = anywhere - anywhere % story.shape.segment;
+    let records = records(&story.image[start..start + story.shape.segment]);
+    let starts: Vec<_> = records.iter().map(|(span, _)| span.start).collect();
+    let pick = random.below(starts.len() as u64) as usize;
+    starts.get(pick).map_or(anywhere, |at| (start + at).saturating_sub(random.below(20) as usize))
+}
+
 #[test]
 fn two_flipped_bits_cost_what_they_hit() {
-    hurt_all("two bits", sweep(150, 1500), |_, image, random| {
-        let at = random.below(image.len() as u64 - 40) as usize;
+    hurt_all("two bits", sweep(150, 1500), |story, image, random| {
+        let at = place(story, random, 40);
         for _ in 0..2 {
             image[at + random.below(40) as usize] ^= 1 << random.below(8);
         }
@@ -477,9 +547,9 @@ fn two_flipped_bits_cost_what_they_hit() {
 
 #[test]
 fn an_overwritten_span_costs_what_it_hits() {
-    hurt_all("a span", sweep(150, 1500), |_, image, random| {
+    hurt_all("a span", sweep(150, 1500), |story, image, random| {
         let len = 1 + random.below(300) as usize;
-        let at = random.below((image.len() - len) as u64) as usize;
+        let at = place(story, random, len);
         let fill = random.below(3);
         for byte in &mut image[at..at + len] {
             *byte = [0x00, 0xFF, random.next() as u8][fill as usize];
@@ -487,12 +557,45 @@ fn an_overwritten_span_costs_what_it_hits() {
     });
 }
 
+/// What takes the place of bytes that a storage has lost. Any other byte would do.
+const FILLER: u8 = 0xA5;
+
+/// So what holds of overwritten spans holds of these.
+#[test]
+fn a_span_that_cannot_be_read_is_as_an_overwritten_one() {
+    for (kind, shape) in SHAPES.into_iter().enumerate() {
+        let story = story_of(shape, 1);
+        let mut memory = story.region();
+        for seed in 0..sweep(60, 1500) / shape.one_in {
+            let _replay = Replay(format!("kind {kind}, seed {seed}"));
+            let mut random = Random::new(seed);
+            let unit = shape.geometry.write_bytes as usize;
+            let len = unit * (1 + random.below(300) as usize).div_ceil(unit);
+            let at = place(&story, &mut random, len + unit).next_multiple_of(unit);
+            let mut image = story.image.clone();
+            image[at..at + len].fill(FILLER);
+            let mut lost = shape.device(&story.image);
+            lost.make_unreadable(at as u64, len as u64);
+            let devices = [shape.device(&image), lost];
+            let [overwritten, lost] = devices.map(|device| {
+                let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
+                let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
+                let answers = Answers::of(&mut engine, &story.mix);
+                let mut findings = Vec::new();
+                let sum = engine.verify(|finding| findings.push(finding)).expect("verify");
+                (answers, findings, sum, engine.damage(), engine.stats().damaged)
+            });
+            assert_eq!(overwritten, lost);
+        }
+    }
+}
+
 #[test]
 fn a_lost_segment_is_noticed() {
-    hurt_all("a lost segment", sweep(60, 500), |_, image, random| {
-        let at = random.below(SEGMENTS as u64) as usize * SEGMENT;
+    hurt_all("a lost segment", sweep(60, 500), |story, image, random| {
+        let at = segment(story, random);
         let fill = random.below(3);
-        for byte in &mut image[at..at + SEGMENT] {
+        for byte in &mut image[at..at + story.shape.segment] {
             *byte = [0x00, 0xFF, random.next() as u8][fill as usize];
         }
     });
@@ -500,24 +603,53 @@ fn a_lost_segment_is_noticed() {
 
 #[test]
 fn a_lost_header_costs_nothing_else() {
-    hurt_all("a lost header", sweep(60, 500), |_, image, random| {
-        let at = random.below(SEGMENTS as u64) as usize * SEGMENT;
+    hurt_all("a lost header", sweep(60, 500), |story, image, random| {
+        let at = segment(story, random);
         image[at..at + 64].fill(0xFF);
     });
 }
 
 #[test]
 fn sectors_that_went_elsewhere_are_noticed() {
-    hurt_all("a misdirected sector", sweep(60, 500), |_, image, random| {
-        let [from, to] = [(); 2].map(|()| random.below(SEGMENTS as u64) as usize * SEGMENT);
-        image.copy_within(from..from + SEGMENT, to);
+    hurt_all("a misdirected sector", sweep(60, 500), |story, image, random| {
+        let [from, to] = [(); 2].map(|()| segment(story, random));
+        image.copy_within(from..from + story.shape.segment, to);
     });
 }
 
 #[test]
 fn sectors_from_the_past_are_noticed() {
     hurt_all("a stale sector", sweep(60, 500), |story, image, random| {
-        let at = random.below(SEGMENTS as u64) as usize * SEGMENT;
-        image[at..at + SEGMENT].copy_from_slice(&story.earlier[at..at + SEGMENT]);
+        let at = segment(story, random);
+        let span = at..at + story.shape.segment;
+        image[span.clone()].copy_from_slice(&story.earlier[span]);
     });
+}
+
+/// Who finds no store may format one.
+#[test]
+fn a_store_that_cannot_be_read_is_not_taken_for_none() {
+    let story = story_of(NOR, 1);
+    let mut device = story.shape.device(&story.image);
+    device.make_unreadable(0, story.image.len() as u64);
+    let capacity = story.shape.capacity();
+    let mut memory = region(&capacity);
+    let refused = StorageEngine::open(device, &mut memory, capacity, Config::default()).err();
+    let storage = |error| matches!(error, OpenError::Log(kausaldb::log::LogError::Storage(_)));
+    assert!(refused.is_some_and(storage));
+}
+
+#[test]
+fn a_probe_passes_over_what_cannot_be_read() {
+    let story = story_of(NOR, 1);
+    let len = story.image.len() as u64;
+    let probe = |device: &mut SimNor| kausaldb::probe(len, |at, into| device.read(at, into));
+    let whole = probe(&mut story.shape.device(&story.image)).expect("a store");
+    let mut device = story.shape.device(&story.image);
+    device.make_unreadable(8, 4);
+    let found = probe(&mut device).expect("its other headers");
+    assert_eq!(found.layout, whole.layout);
+    device.make_unreadable(0, len);
+    let error = probe(&mut device).expect_err("nothing to be read");
+    assert!(matches!(error, OpenError::Log(kausaldb::log::LogError::Storage(_))), "{error}");
 }

@@ -199,6 +199,10 @@ impl<S: Storage> Storage for Watched<S> {
         self.storage.read(at, into)
     }
 
+    fn is_lost(&self, error: &S::Error) -> bool {
+        self.storage.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), S::Error> {
         let at_byte = at as usize;
         self.written[at_byte..at_byte + bytes.len()].fill(true);

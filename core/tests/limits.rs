@@ -628,6 +628,9 @@ fn a_medium_whose_sizes_are_out_of_bounds_is_refused() {
         fn read(&mut self, _: u64, _: &mut [u8]) -> Result<(), ()> {
             panic!("read before its sizes were checked")
         }
+        fn is_lost(&self, _: &()) -> bool {
+            panic!("asked")
+        }
         fn write(&mut self, _: u64, _: &[u8]) -> Result<(), ()> {
             panic!("written")
         }
@@ -659,9 +662,9 @@ fn a_medium_whose_sizes_are_out_of_bounds_is_refused() {
         let opened = open(Odd(geometry), CAPACITY, Config::default()).err();
         assert_eq!(opened, Some(OpenError::Layout(layout)));
     }
-    // Locations reach 2^31 units of four bytes.
-    let large = Geometry { capacity_bytes: 16 << 30, ..GEOMETRY };
-    let (given, max) = (16 << 30, 4 * (u64::from(u32::MAX) / 2));
+    // Locations reach 2^32 units of four bytes.
+    let large = Geometry { capacity_bytes: (16 << 30) + 4096, ..GEOMETRY };
+    let (given, max) = ((16 << 30) + 4096, 16 << 30);
     let layout = LayoutError::Capacity { given, max };
     let error = format(&mut Odd(large), &OPTIONS).expect_err("formats");
     assert_eq!(error, FormatError::Layout(layout));

@@ -98,6 +98,10 @@ impl Storage for Failing {
         self.shown.read(at, into).map_err(Refusal::Sim)
     }
 
+    fn is_lost(&self, error: &Refusal) -> bool {
+        matches!(error, Refusal::Sim(error) if self.shown.is_lost(error))
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Refusal> {
         if self.fails(true) {
             let half = bytes.len() / 2;

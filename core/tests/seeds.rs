@@ -1,16 +1,18 @@
-//! A thousand short lives of a store: random batches in a small ring, with debug assertions on, so that
-//! what arenas and pools take back is poisoned and every handle is checked. Nothing panics, and what the
-//! store shows at the end, and after it was opened anew, is what the model holds.
+//! A thousand short lives of a store: random batches in a small ring, and contents that come in pieces or
+//! break off, with debug assertions on, so that what arenas and pools take back is poisoned and every handle
+//! is checked. Nothing panics, and what the store shows at the end, and after it was opened anew, is what the
+//! model holds.
 //!
 //! A failure prints its seed; `SEED=n` runs that one alone, `CASES=n` more of them.
 #![cfg(test)]
 
 mod common;
 
-use common::{Mix, Model, Op, Random, check, open, verify};
+use common::{Block, Mix, Model, Op, Random, check, open, verify};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
-    Capacity, Config, Durability, FormatOptions, StorageEngine, StoreId, WriteError, format,
+    BlockId, Capacity, Config, Durability, Expect, FormatOptions, IncomingBlock, PutError,
+    StorageEngine, StoreId, WriteError, format,
 };
 use kausaldb_sim::SimNor;
 use std::env;
@@ -75,6 +77,40 @@ fn step(engine: &mut StorageEngine<'_, SimNor>, model: &mut Model, ops: &[Op], s
     }
 }
 
+/// A put whose content comes in pieces, and breaks off now and then; whether it was written.
+fn put_from(
+    engine: &mut StorageEngine<'_, SimNor>,
+    model: &mut Model,
+    random: &mut Random,
+    (id, block): (BlockId, Block),
+    seed: u64,
+) -> bool {
+    let Block { version, source_uri, metadata, content } = &block;
+    let content_bytes = content.len() as u32;
+    let incoming = IncomingBlock { id, version: *version, source_uri, metadata, content_bytes };
+    let mut at = 0;
+    let put = engine.put_from(&incoming, Expect::Any, |room| {
+        if random.one_in(6) {
+            return Err(());
+        }
+        let take = random.below(room.len() as u64) as usize + 1;
+        room[..take].copy_from_slice(&content[at..at + take]);
+        at += take;
+        Ok(take)
+    });
+    match put {
+        Ok(_) => {
+            model.blocks.insert(id, block);
+            true
+        }
+        Err(
+            PutError::Source(())
+            | PutError::Write(WriteError::Full { .. } | WriteError::NodesFull { .. }),
+        ) => false,
+        Err(error) => panic!("seed {seed}: {error}"),
+    }
+}
+
 /// Returns how many batches were written, and how full the pools of pending edges and hub pages ever were.
 fn live(seed: u64) -> [u32; 3] {
     let mut random = Random::new(seed ^ 0x11FE);
@@ -87,8 +123,17 @@ fn live(seed: u64) -> [u32; 3] {
     let mut engine = open(storage, CAPACITY, config).expect("open");
     let (mut model, mut version, mut written) = (Model::default(), 0, 0);
     for _ in 0..BATCHES {
-        let ops = mix.batch(&mut random, &mut version);
-        written += u32::from(step(&mut engine, &mut model, &ops, seed));
+        let mut ops = mix.batch(&mut random, &mut version);
+        let comes_in_pieces = random.one_in(4) && matches!(ops.last(), Some(Op::Put(..)));
+        written += u32::from(match ops.pop() {
+            Some(Op::Put(id, block, _)) if comes_in_pieces => {
+                put_from(&mut engine, &mut model, &mut random, (id, block), seed)
+            }
+            last => {
+                ops.extend(last);
+                step(&mut engine, &mut model, &ops, seed)
+            }
+        });
     }
     let what = format!("seed {seed}, {mix:?}");
     verify(&mut engine, &what);

@@ -107,6 +107,10 @@ impl Storage for MappedFile {
         Ok(())
     }
 
+    fn is_lost(&self, error: &FileError) -> bool {
+        self.file.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), FileError> {
         self.file.write(at, bytes)
     }

@@ -12,6 +12,11 @@ pub(crate) fn read_at(file: &File, at: u64, into: &mut [u8]) -> io::Result<()> {
     file.read_exact_at(into, at)
 }
 
+/// Whether an error of [`read_at`] says that the disk cannot deliver these bytes.
+pub(crate) fn is_bad_block(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
 /// Writes all of `bytes` from `at` on.
 pub(crate) fn write_at(file: &File, at: u64, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes, at)

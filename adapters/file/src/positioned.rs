@@ -135,6 +135,10 @@ impl Storage for PositionedFile {
         os::read_at(&self.file, at, into).map_err(Step::Read.failed())
     }
 
+    fn is_lost(&self, error: &FileError) -> bool {
+        matches!(error, FileError::Io { step: Step::Read, error } if os::is_bad_block(error))
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), FileError> {
         self.check_writable()?;
         self.check_access(at, bytes.len())?;

@@ -311,3 +311,17 @@ fn both_storages_keep_what_they_are_given() {
         kausaldb_sim::check_mapped_storage(&mut mapped(file), seed, 500);
     }
 }
+
+/// Address 0 of this process, which no disk can deliver either.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_disk_cannot_deliver_is_lost_and_other_errors_are_not() {
+    let unmapped = fs::File::open("/proc/self/mem").unwrap();
+    let error = crate::os::read_at(&unmapped, 0, &mut [0; 16]).unwrap_err();
+    let folder = Folder::new();
+    let storage = PositionedFile::create(folder.store(), GEOMETRY).unwrap();
+    assert!(storage.is_lost(&FileError::Io { step: Step::Read, error }));
+    let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+    assert!(!storage.is_lost(&FileError::Io { step: Step::Read, error }));
+    assert!(!storage.is_lost(&FileError::Locked));
+}

@@ -6,11 +6,13 @@
 
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, Direction, Durability, EdgeKind, FormatOptions,
-    GraphEdge, Operation, Order, StorageEngine, StoreId, format,
+    BlockId, Capacity, Config, ContextBlock, Direction, Durability, EdgeKind, Expect,
+    FormatOptions, GraphEdge, IncomingBlock, Operation, Order, PutError, StorageEngine, StoreId,
+    Workspace, format,
 };
 use kausaldb_file::{MappedFile, PositionedFile};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::Read;
 use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -110,6 +112,20 @@ fn open(storage: MappedFile, region: &mut [MaybeUninit<u8>], durability: Durabil
     StorageEngine::open(storage, region, CAPACITY, config).expect("open")
 }
 
+/// A content that comes in pieces, and before it one that breaks off.
+fn put_in_pieces(engine: &mut Engine<'_>, number: u64, content: &[u8]) {
+    let ContextBlock { id, version, source_uri, metadata, .. } = block(number, &[]);
+    let content_bytes = content.len() as u32;
+    let incoming = IncomingBlock { id, version, source_uri, metadata, content_bytes };
+    let broken = engine.put_from(&incoming, Expect::Any, |_| Err(7));
+    assert!(matches!(broken, Err(PutError::Source(7))));
+    let mut rest = content;
+    engine.put_from(&incoming, Expect::Any, |room| rest.read(room)).expect("put");
+    let mut piece = [0; 32];
+    let read = engine.reader().read_content(&id, 9, &mut piece).expect("sound").expect("there");
+    assert_eq!(piece[..read], content[9..][..read]);
+}
+
 /// Turns the ring some times: blocks of all lengths, a hub, edges that come and go, nodes that
 /// go.
 fn write(engine: &mut Engine<'_>, content: &[u8], rounds: u64) {
@@ -127,6 +143,9 @@ fn write(engine: &mut Engine<'_>, content: &[u8], rounds: u64) {
                 Operation::Unlink(edge(0, number)),
             ];
             engine.write(&batch).expect("write");
+        }
+        for number in (2..NODES).step_by(7) {
+            put_in_pieces(engine, number, content);
         }
         for number in (round..NODES).step_by(29) {
             engine.delete(&id(number)).expect("delete");
@@ -146,8 +165,10 @@ fn read_everything(engine: &mut Engine<'_>, ids: &[BlockId], scratch: &mut [u8])
     }
     for order in [Order::OldestFirst, Order::NewestFirst] {
         let mut scanned = 0;
-        let mut scan = engine.reader().scan(order);
-        while scan.next_block().expect("scan").is_some() {
+        let mut room = [0; Workspace::scratch_bytes(1, 16)];
+        let mut query = engine.reader().query(Workspace::over(&mut room, 1).expect("one iterator"));
+        let scan = query.scan(order).expect("one iterator");
+        while query.next_block(&scan).expect("scan").is_some() {
             scanned += 1;
         }
         assert_eq!(scanned, found);

@@ -4,7 +4,7 @@
 //! size; no address outside of it ever reaches the driver.
 
 use crate::{FlashError, SetupError};
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{ErrorType, NorFlash};
 use kausaldb::storage::{Erased, Geometry, Storage};
 
 /// The largest read size of a driver, in bytes; a driver with a larger one does not compile.
@@ -38,10 +38,11 @@ pub struct Partition {
 /// let storage = FlashStorage::new(driver, partition, Erased::Ones);
 /// ```
 #[derive(Debug)]
-pub struct FlashStorage<F> {
+pub struct FlashStorage<F: ErrorType> {
     driver: F,
     partition: Partition,
     geometry: Geometry,
+    lost: fn(&F::Error) -> bool,
 }
 
 impl<F: NorFlash> FlashStorage<F> {
@@ -79,7 +80,18 @@ impl<F: NorFlash> FlashStorage<F> {
         if end_bytes > flash_bytes as u64 || end_bytes > u64::from(u32::MAX) {
             return Err(SetupError::Partition { end_bytes, flash_bytes });
         }
-        Ok(Self { driver, partition, geometry })
+        Ok(Self { driver, partition, geometry, lost: |_| false })
+    }
+
+    /// Tells which of the driver's errors of a read say that bytes are lost, by an uncorrectable ECC error,
+    /// and not that the driver or its bus failed: see [`Storage::is_lost`]. By default none does.
+    ///
+    /// Flash with ECC needs it (that of STM32 G4, H7 and L4, for example): a word that a power cut tore
+    /// cannot be read there, and the store goes on behind it only if it knows why. Where the processor raises
+    /// an exception instead, the driver has to catch it.
+    #[must_use]
+    pub fn with_lost(self, lost: fn(&F::Error) -> bool) -> Self {
+        Self { lost, ..self }
     }
 
     /// Where the store lies.
@@ -154,6 +166,10 @@ impl<F: NorFlash> Storage for FlashStorage<F> {
             self.read_in_word(words_start + words_len as u32, 0, tail)?;
         }
         Ok(())
+    }
+
+    fn is_lost(&self, error: &Self::Error) -> bool {
+        matches!(error, FlashError::Driver(error) if (self.lost)(error))
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Self::Error> {

@@ -120,6 +120,17 @@ fn an_error_of_the_driver_passes_through() {
 }
 
 #[test]
+fn only_an_error_that_the_caller_names_says_that_bytes_are_lost() {
+    let lost = FlashError::Driver(NorRamError::OutOfBounds);
+    let access = FlashError::Access { at: 0, len: 1, partition_bytes: 4096 };
+    assert!(!storage().is_lost(&lost));
+    let storage = storage().with_lost(|error| *error == NorRamError::OutOfBounds);
+    assert!(storage.is_lost(&lost));
+    assert!(!storage.is_lost(&FlashError::Driver(NorRamError::NotAligned)));
+    assert!(!storage.is_lost(&access));
+}
+
+#[test]
 fn a_driver_that_is_lent_is_free_again_at_the_end() {
     let mut driver = Nor::new(8, 0xFF);
     for round in 0..3 {

@@ -5,14 +5,14 @@
 
 use crate::{FlashError, FlashStorage, Partition, SetupError};
 use core::ptr;
-use embedded_storage::nor_flash::NorFlash;
+use embedded_storage::nor_flash::{ErrorType, NorFlash};
 use kausaldb::storage::{Erased, Geometry, MappedStorage, Storage};
 
 /// A storage in a partition of NOR flash that is written through its driver and read in memory.
 ///
 /// An ECC error is a fault of the processor here; [`FlashStorage`] returns what the driver makes of it.
 #[derive(Debug)]
-pub struct XipStorage<F> {
+pub struct XipStorage<F: ErrorType> {
     flash: FlashStorage<F>,
     /// Address of the partition's first byte. Not a `&'static [u8]`: that would promise that its bytes never
     /// change. Not a pointer either: the window belongs to no object, and an address may be sent to another
@@ -73,6 +73,10 @@ impl<F: NorFlash> Storage for XipStorage<F> {
             *to = *from;
         }
         Ok(())
+    }
+
+    fn is_lost(&self, error: &Self::Error) -> bool {
+        self.flash.is_lost(error)
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Self::Error> {

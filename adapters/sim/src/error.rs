@@ -1,5 +1,6 @@
 //! Why a simulated medium refuses to be made, or to do what it is asked.
 
+use crate::plan::Fault;
 use crate::rules::Violation;
 use core::fmt;
 use kausaldb::storage::GeometryError;
@@ -12,6 +13,8 @@ pub enum SimError {
     PowerCut,
     /// The caller broke the contract; nothing was done.
     Violation(Violation),
+    /// A fault struck that was planned.
+    Fault(Fault),
 }
 
 impl fmt::Display for SimError {
@@ -19,6 +22,7 @@ impl fmt::Display for SimError {
         match self {
             Self::PowerCut => f.write_str("power is cut"),
             Self::Violation(violation) => violation.fmt(f),
+            Self::Fault(fault) => write!(f, "a planned fault: {fault:?}"),
         }
     }
 }

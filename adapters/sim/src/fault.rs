@@ -20,6 +20,8 @@ pub enum TornWrite {
     Random,
     /// Old, new or mixed, another one at each read, until the sector is erased again.
     Unstable,
+    /// Nothing: it cannot be read until the sector is erased again, as where ECC guards each unit.
+    Unreadable,
 }
 
 /// What a sector holds that was being erased when power was cut.
@@ -41,6 +43,8 @@ pub enum TornErase {
     Random,
     /// Old, erased or mixed, another one at each read, until the sector is erased again.
     Unstable,
+    /// Nothing: none of it can be read until it is erased again.
+    Unreadable,
 }
 
 /// Which of the writes since the last sync survive a power cut, on a medium that does not keep write order.
@@ -76,14 +80,25 @@ pub struct Aftermath {
 }
 
 impl TornWrite {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Seeded,
+        Self::Old,
+        Self::New,
+        Self::Mixed,
+        Self::Random,
+        Self::Unstable,
+        Self::Unreadable,
+    ];
+
     pub(crate) fn settle(self, random: &mut Random) -> Self {
         match self {
-            Self::Seeded => match random.below(5) {
+            Self::Seeded => match random.below(6) {
                 0 => Self::Old,
                 1 => Self::New,
                 2 => Self::Mixed,
                 3 => Self::Random,
-                _ => Self::Unstable,
+                4 => Self::Unstable,
+                _ => Self::Unreadable,
             },
             decided => decided,
         }
@@ -91,15 +106,27 @@ impl TornWrite {
 }
 
 impl TornErase {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Seeded,
+        Self::Old,
+        Self::Ones,
+        Self::Zeros,
+        Self::Mixed,
+        Self::Random,
+        Self::Unstable,
+        Self::Unreadable,
+    ];
+
     pub(crate) fn settle(self, random: &mut Random) -> Self {
         match self {
-            Self::Seeded => match random.below(6) {
+            Self::Seeded => match random.below(7) {
                 0 => Self::Old,
                 1 => Self::Ones,
                 2 => Self::Zeros,
                 3 => Self::Mixed,
                 4 => Self::Random,
-                _ => Self::Unstable,
+                5 => Self::Unstable,
+                _ => Self::Unreadable,
             },
             decided => decided,
         }
@@ -126,6 +153,16 @@ impl Survivors {
         };
         (0..count).map(survives).collect()
     }
+}
+
+/// What was under way when power was cut, and may be torn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum UnderWay {
+    /// A unit was being written.
+    Write,
+    /// A sector was being erased.
+    Erase,
 }
 
 /// What was under way when power was cut, on a medium that keeps write order.
@@ -200,8 +237,9 @@ impl Power {
         self.take(1) == 1
     }
 
-    pub(crate) fn cut_at(&mut self, after_steps: Option<u64>) {
-        self.cut_at = after_steps.map(|after_steps| self.steps.saturating_add(after_steps));
+    /// Cuts before the step of this number, or not.
+    pub(crate) fn cut_at(&mut self, step: Option<u64>) {
+        self.cut_at = step.map(|step| step.max(self.steps));
     }
 
     pub(crate) fn set(&mut self, on: bool) {

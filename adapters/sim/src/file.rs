@@ -1,6 +1,7 @@
 //! What a file's page cache does to writes: until the next sync, any subset of them may be lost.
 //!
-//! Invariant: taking the pieces back in reverse order gives the bytes as of the last sync.
+//! Invariant: taking the pieces back in reverse order gives the bytes as of the last sync; where a sync
+//! failed since power came back, the disk is known on its own.
 
 use crate::fault::Survivors;
 use crate::random::Random;
@@ -20,6 +21,8 @@ struct Piece {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PageCache {
     pieces: Vec<Piece>,
+    /// What is on the disk, once a sync has failed and the cache shows something else.
+    disk: Option<Vec<u8>>,
 }
 
 impl PageCache {
@@ -42,13 +45,40 @@ impl PageCache {
 
     /// Everything written is on the disk.
     pub(crate) fn sync(&mut self) {
+        for piece in self.pieces.drain(..) {
+            if let Some(disk) = &mut self.disk {
+                put(disk, piece.at, &piece.new);
+            }
+        }
+    }
+
+    /// A sync failed: what was unsynced is not on the disk, and the cache takes it for clean.
+    pub(crate) fn forget(&mut self, bytes: &[u8]) {
+        if self.disk.is_none() {
+            let mut disk = bytes.to_vec();
+            self.take_back(&mut disk);
+            self.disk = Some(disk);
+        }
         self.pieces.clear();
+    }
+
+    /// A sync failed: what was unsynced is gone from the cache as well.
+    pub(crate) fn drop_unsynced(&mut self, bytes: &mut [u8]) {
+        self.take_back(bytes);
+        self.pieces.clear();
+    }
+
+    fn take_back(&self, bytes: &mut [u8]) {
+        for piece in self.pieces.iter().rev() {
+            put(bytes, piece.at, &piece.old);
+        }
     }
 
     /// Leaves in `bytes` what was on the disk, and those unsynced pieces that survive.
     pub(crate) fn lose(&mut self, bytes: &mut [u8], survivors: Survivors, random: &mut Random) {
-        for piece in self.pieces.iter().rev() {
-            put(bytes, piece.at, &piece.old);
+        match self.disk.take() {
+            Some(disk) => bytes.copy_from_slice(&disk),
+            None => self.take_back(bytes),
         }
         let survive = survivors.choose(self.pieces.len(), random);
         for (piece, survives) in self.pieces.drain(..).zip(survive) {

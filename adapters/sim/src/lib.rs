@@ -12,35 +12,93 @@
 //! - A medium that does not [keep write order](kausaldb::storage::Geometry::keeps_write_order) is a file:
 //!   what was written since the last sync survives in any subset of pieces of 512 bytes.
 //!
-//! The same geometry, seed and calls give the same bytes, always. A failing test prints the medium (`{}`):
-//! one line with the seed, the cuts and their aftermaths replays it.
+//! - Beside power cuts, calls fail, bits flip in data at rest, spans become unreadable, writes land
+//!   elsewhere, reads
+//!   are stale, sectors wear out, the storage fills up: each [`Fault`] at one call, from one call on, or at a
+//!   rate ([`SimNor::inject`]), and at every call in turn ([`at_every_call`]).
+//! - The engine owns its storage; [`Shared`] keeps a hand on it.
+//!
+//! # Your firmware under power cuts
+//!
+//! What a device does between two boots is a function of its storage. [`at_every_step`] runs it once for each
+//! word that it writes, each sector that it erases and each sync, and cuts power there:
 //!
 //! ```
 //! use kausaldb::storage::{Erased, Geometry, Storage};
-//! use kausaldb_sim::{Aftermath, SimNor, TornWrite};
+//! use kausaldb::{
+//!     BlockId, Capacity, Config, ContextBlock, FormatOptions, StorageEngine, StoreId, format,
+//! };
+//! use kausaldb_sim::{SimNor, at_every_step};
+//! use std::mem::MaybeUninit;
+//!
+//! const CAPACITY: Capacity = Capacity { segments: 8, ..Capacity::SMALL };
+//! const BOOTS: BlockId = BlockId::from_u128(1);
+//!
+//! /// The firmware: counts its boots, and returns the count once that is durable.
+//! fn boot<S: Storage>(flash: S) -> Option<u64> {
+//!     let mut region = vec![MaybeUninit::uninit(); CAPACITY.region_bytes()];
+//!     let mut store = StorageEngine::open(flash, &mut region, CAPACITY, Config::default()).ok()?;
+//!     let boots = store.version(&BOOTS).ok()?.unwrap_or(0) + 1;
+//!     let block = ContextBlock {
+//!         id: BOOTS,
+//!         version: boots,
+//!         source_uri: "boots",
+//!         metadata: b"",
+//!         content: b"",
+//!     };
+//!     store.put(&block).ok()?;
+//!     Some(boots)
+//! }
 //!
 //! let geometry = Geometry {
-//!     capacity_bytes: 16 << 10,
-//!     erase_bytes: 4 << 10,
-//!     write_bytes: 8,
+//!     capacity_bytes: 8 * 4096,
+//!     erase_bytes: 4096,
+//!     write_bytes: 16,
 //!     erased: Erased::Ones,
 //!     keeps_write_order: true,
 //! };
-//! let mut nor = SimNor::new(geometry, 7)?;
-//! nor.erase(0)?;
-//! nor.cut_at(1); // one unit is written whole, the next is torn
-//! assert!(nor.write(0, b"survivestorn....").is_err());
+//! let mut flash = SimNor::new(geometry, 7)?;
+//! format(&mut flash, &FormatOptions { store: StoreId::from_u128(1), segment_bytes: 4096 })?;
+//! assert_eq!(boot(&mut flash), Some(1));
+//! flash.reopen();
 //!
-//! for write in [TornWrite::Old, TornWrite::New, TornWrite::Unstable] {
-//!     let mut after = nor.clone();
-//!     after.power_on_with(Aftermath { write, ..Aftermath::default() });
-//!     let mut whole = [0; 8];
-//!     after.read(0, &mut whole)?;
-//!     assert_eq!(&whole, b"survives", "{after}");
-//!     assert_eq!(after.violations(), []);
-//! }
+//! let steps = at_every_step(
+//!     &flash,
+//!     |flash| boot(flash), // power fails somewhere in here
+//!     |counted, flash| {
+//!         let next = boot(&mut *flash);
+//!         // The boot in flight counts, or it does not.
+//!         let expected = counted.map_or([2, 3], |boots| [boots + 1; 2]);
+//!         assert!(next.is_some_and(|boots| expected.contains(&boots)), "{next:?}; replay: {flash}");
+//!         assert_eq!(flash.violations(), []);
+//!     },
+//! );
+//! assert!(steps > 10);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Replay
+//!
+//! The same geometry, seed and calls give the same bytes, always. A failing test prints the medium (`{}`):
+//! one line with the seed, the cuts and their aftermaths, and every planned fault. That line is a medium:
+//!
+//! ```
+//! use kausaldb::storage::Storage;
+//! use kausaldb_sim::SimNor;
+//!
+//! let line = "seed=7 capacity=16384 erase=4096 write=8 erased=ones ordered=yes; \
+//!     cut 2 @1; on new seeded seeded @2; now @9";
+//! let mut nor: SimNor = line.parse()?;
+//! nor.erase(0)?;
+//! assert!(nor.write(0, b"survivestorn....").is_err());
+//! nor.power_on();
+//! let mut torn = [0; 16];
+//! nor.read(0, &mut torn)?;
+//! assert_eq!(&torn, b"survivestorn....");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A test that takes its medium from an environment variable, where there is one, replays what it printed.
 //!
 //! [`check_storage`] asks any storage to keep the same promises, for whoever writes one.
 //!
@@ -48,18 +106,26 @@
 
 mod conformance;
 mod error;
+mod exhaust;
 mod fault;
 mod file;
+mod line;
 mod nor;
 mod nor_ram;
+mod plan;
 mod random;
 mod rules;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use conformance::{check_mapped_storage, check_storage};
 pub use error::{SetupError, SimError};
-pub use fault::{Aftermath, Survivors, TornErase, TornWrite};
+pub use exhaust::{at_every_call, at_every_step};
+pub use fault::{Aftermath, Survivors, TornErase, TornWrite, UnderWay};
+pub use line::LineError;
 pub use nor::{Counts, SimNor};
 pub use nor_ram::{NorRam, NorRamError};
+pub use plan::{Fault, When};
 pub use rules::Violation;
+pub use shared::Shared;

@@ -152,6 +152,14 @@ impl Rules {
         }
     }
 
+    /// The erase of these bytes, a sector, failed: it has to be erased again before it is written.
+    pub(crate) fn mark_unknown(&mut self, span: &Range<usize>) {
+        let sector = span.start / self.geometry.erase_bytes as usize;
+        if let Some(erased) = self.erased.get_mut(sector) {
+            *erased = false;
+        }
+    }
+
     fn unit(&self) -> usize {
         self.geometry.write_bytes as usize
     }

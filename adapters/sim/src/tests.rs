@@ -70,7 +70,11 @@ fn everything_asked_is_counted() {
 
 mod cuts;
 
+mod faults;
+
 mod files;
+
+mod replay;
 
 mod nor_ram;
 
@@ -108,6 +112,10 @@ mod conformance {
 
         fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
             self.0.read(at, into)
+        }
+
+        fn is_lost(&self, error: &SimError) -> bool {
+            self.0.is_lost(error)
         }
 
         fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {

@@ -1,7 +1,7 @@
 //! Folding: writing a node's list anew, with the changes that are pending for it.
 
 use crate::edges::KeyChange;
-use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, entry_bytes};
+use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, Subject, entry_bytes};
 use crate::log::{Log, LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
@@ -168,12 +168,9 @@ impl<'r> Fold<'r> {
     ) -> Result<(), ApplyError<S::Error>> {
         let keeps_orphans = self.keeps_orphans;
         let changes = self.gather(&store.state, of, range);
-        let Store { storage, log, state } = &mut *store;
         // One entry, since a record without any has no body that could be damaged.
         let record = list_record(of, range, 1);
-        let appended = log.append_damaged(storage, &record)?;
-        log.flush(storage)?;
-        state.apply(storage, log, &record, appended.location)?;
+        store.record_damaged(&record)?;
         for change in changes.iter().filter(|_| !keeps_orphans) {
             free_if_orphan(store, change.key().number)?;
         }
@@ -314,7 +311,7 @@ fn write_part<S: Storage>(
     }
     let appended = writer.end()?;
     log.flush(storage)?;
-    state.apply(storage, log, &record, appended.location)?;
+    store.apply(&record, appended)?;
     Ok(left)
 }
 
@@ -330,8 +327,8 @@ pub fn free_if_orphan<S: Storage>(
     if home.is_none() || !store.state.is_bare(node) {
         return Ok(());
     }
-    let header = store.log.on(&mut store.storage).known_header(home)?;
-    if let Record::Node { number, id } = header.record {
+    let home = store.log.on(&mut store.storage).known_outline(home)?;
+    if let Subject::Node { number, id } = home.subject {
         store.record(&Record::Tombstone { number, id }, &[])?;
     }
     Ok(())

@@ -19,6 +19,6 @@ mod purge;
 mod tail;
 
 pub use fold::{Fold, adjacency_entries_max, free_if_orphan};
-pub use pacing::{Pace, Reserve};
+pub use pacing::{Filling, Pace, Reserve};
 pub use purge::purge_step;
-pub use tail::{TailCursor, TailStep, move_record};
+pub use tail::{TailCursor, TailStep, carry_named, move_record};

@@ -3,7 +3,7 @@
 //! Who the neighbours are says the node's own list. Where that is damaged, every node's list is looked at.
 
 use super::Fold;
-use crate::format::Record;
+use crate::format::{Record, Subject};
 use crate::log::{LogError, ReadLog};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Cursor, Intent, List, State, Store};
@@ -193,8 +193,8 @@ fn write_tombstone<S: Storage>(
     store: &mut Store<'_, S>,
     intent: Intent,
 ) -> Result<(), ApplyError<S::Error>> {
-    let header = store.log.on(&mut store.storage).known_header(intent.location)?;
-    if let Record::Intent { number, id } = header.record {
+    let open = store.log.on(&mut store.storage).known_outline(intent.location)?;
+    if let Subject::Intent { number, id } = open.subject {
         store.record(&Record::Tombstone { number, id }, &[])?;
     }
     Ok(())

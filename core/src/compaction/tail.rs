@@ -1,8 +1,8 @@
 //! Moving the tail: the oldest segment's live records are appended again at the head, and then it is retired.
 
 use super::Fold;
-use crate::format::{EdgeChange, Header, Place, Record};
-use crate::log::{CopyAs, LogError, Step, Walk};
+use crate::format::{EdgeChange, Header, Place, Record, Subject};
+use crate::log::{CopyAs, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
@@ -54,6 +54,15 @@ impl TailCursor {
                 self.offset = 0;
                 Ok(TailStep::Retired)
             }
+            Step::Named { outline, offset } => {
+                self.offset = offset + outline.bytes;
+                let location = store.log.layout().location(slot, offset);
+                if !store.state.is_live(&outline.subject, location) {
+                    return Ok(TailStep::Passed);
+                }
+                carry_named(store, fold, &outline.subject, location)?;
+                Ok(TailStep::Moved { bytes: u64::from(outline.bytes) })
+            }
             Step::Invalid { offset } => {
                 self.offset = pass_damage(store, Place { slot, offset }, end)?;
                 Ok(TailStep::Passed)
@@ -62,10 +71,13 @@ impl TailCursor {
                 self.offset = offset + bytes;
                 let at = Place { slot, offset };
                 let location = store.log.layout().location(slot, offset);
-                if !store.state.is_live(&header.record, location) {
+                let is_tombstone = matches!(header.record, Record::Tombstone { .. });
+                let is_live = store.state.is_live(&header.record.subject(), location);
+                if !(is_live || is_tombstone && planted::is(Fault::TombstoneMoved)) {
                     return Ok(TailStep::Passed);
                 }
                 move_record(store, fold, &header, at, location)?;
+                store.log.count_moved(bytes);
                 Ok(TailStep::Moved { bytes: u64::from(bytes) })
             }
         }
@@ -95,7 +107,11 @@ fn retire<S: Storage>(store: &mut Store<'_, S>, slot: u32) -> Result<(), ApplyEr
         store.log.sync(&mut store.storage)?;
     }
     store.log.ring.pop_tail();
-    store.log.ring.add_free(slot);
+    if planted::is(Fault::RetiredUsedNext) {
+        store.log.ring.add_free_first(slot);
+    } else {
+        store.log.ring.add_free(slot);
+    }
     store.log.retired = segment;
     Ok(())
 }
@@ -113,17 +129,54 @@ pub fn move_record<S: Storage>(
 ) -> Result<(), ApplyError<S::Error>> {
     match &header.record {
         Record::Intent { .. } if planted::is(Fault::IntentNotMoved) => Ok(()),
-        Record::Edge(change) => fold_change(store, fold, change, location),
+        Record::Edge(change) if !planted::is(Fault::EdgeChangeMoved) => {
+            fold_change(store, fold, change, location)
+        }
         Record::Adjacency { number, direction, range, .. } => {
             let low = range.map_or(EdgeKey::MIN, |range| range.low);
             fold_page(store, fold, (*number, *direction), low, location)
         }
         record => {
             let copied = store.log.copy(&mut store.storage, at, header, CopyAs::Single)?;
-            let to = copied.appended.location;
-            store.state.apply(&mut store.storage, &mut store.log, record, to)
+            store.apply(record, copied.appended)
         }
     }
+}
+
+/// Writes a record that lives at the head whose header is damaged, as its index page names it. Nothing is
+/// lost of what the page tells; a block's content is, and the key says so wherever it goes.
+///
+/// # Errors
+/// The log could not be read or written.
+pub fn carry_named<S: Storage>(
+    store: &mut Store<'_, S>,
+    fold: &mut Fold<'_>,
+    subject: &Subject,
+    location: Location,
+) -> Result<(), ApplyError<S::Error>> {
+    let whole = match *subject {
+        // One byte, since a record without a body has none that could be damaged.
+        Subject::Block { number, id, version } => {
+            return store.record_damaged(&Record::Block { number, id, version, lens: [0, 0, 1] });
+        }
+        Subject::Edge(change) => return fold_change(store, fold, &change, location),
+        Subject::List { number, direction, range, .. } => {
+            let low = range.map_or(EdgeKey::MIN, |range| range.low);
+            return fold_page(store, fold, (number, direction), low, location);
+        }
+        Subject::Node { number, id } => Record::Node { number, id },
+        Subject::Intent { number, id } => Record::Intent { number, id },
+        Subject::Tombstone { .. }
+        | Subject::BatchEnd { .. }
+        | Subject::Damage { .. }
+        | Subject::Log => return Ok(()),
+    };
+    let appended = store.record(&whole, &[])?;
+    let written = store.log.on(&mut store.storage).known_header(appended.location)?;
+    if written.record == whole {
+        return Ok(());
+    }
+    Err(store.log.corrupt(store.log.layout().place(appended.location)).into())
 }
 
 /// Folds both ends of a change that are not folded yet.

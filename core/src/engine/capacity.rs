@@ -34,7 +34,7 @@ pub struct Capacity {
     pub intents: u32,
     /// Segments of the ring. 25 bytes each.
     pub segments: u32,
-    /// The largest segment, in bytes. From 256 KiB on the index page takes 33 KiB, below 128 bytes.
+    /// The largest segment, in bytes. From 256 KiB on the index page takes 39 KiB, below 128 bytes.
     pub segment_bytes: u32,
     /// The longest block: source URI, metadata and content together, in bytes. 4 bytes for each 8 KiB.
     pub block_bytes: u32,
@@ -111,7 +111,7 @@ impl Capacity {
     /// found no place for another page.
     pub(super) const fn body_bytes_max(&self) -> u32 {
         let form = self.index_form();
-        let page = form.body_bytes(form.entries_max(), form.entries_max()) as u32;
+        let page = form.body_bytes_max() as u32;
         let list = self.pending_edges.saturating_mul(ENTRY_BYTES).saturating_add(CHUNK_BYTES);
         let longer = if page > list { page } else { list };
         if self.block_bytes > longer { self.block_bytes } else { longer }

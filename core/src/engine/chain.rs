@@ -7,7 +7,7 @@
 //! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
-use super::survey::{Survey, living_predecessor, read_header};
+use super::survey::{Survey, living_predecessor, look_for_header, read_header};
 use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
 use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
@@ -35,13 +35,15 @@ pub(super) fn find_newest<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
 ) -> Result<Newest, OpenError<S::Error>> {
-    let mut unreadable = 0;
+    let (mut unreadable, mut refused) = (0, None);
     for slot in 0..log.ring.segments() {
         // A header that cannot be read is as good as none, but for being told of.
-        let header = read_header(storage, log.layout(), slot).unwrap_or_else(|_| {
+        let found = look_for_header(storage, log.layout(), slot).unwrap_or_else(|error| {
             unreadable += 1;
-            None
+            Err(Some(error))
         });
+        // (One that is lost may be what a power cut tore, and need not be told of.)
+        let header = found.map_err(|lost| refused = lost.or(refused.take())).ok();
         if let Some(header) = header {
             log.ring.found(slot, header.number, header.erase_count);
             if !planted::is(Fault::NumbersRestart) {
@@ -76,14 +78,19 @@ pub(super) fn find_newest<S: Storage>(
         let retired = survey.retired.max(header.retired);
         log.saw_number(header.number);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
-        log.ring.set_state(slot, SlotState::Candidate);
+        if !planted::is(Fault::CandidateUnprotected) {
+            log.ring.set_state(slot, SlotState::Candidate);
+        }
         if survey.is_firm(&header) {
-            let retired = survey.retired_for_certain(&header);
+            let is_believed = planted::is(Fault::RetireBelieved);
+            let retired = if is_believed { retired } else { survey.retired_for_certain(&header) };
             protect_chain(log, storage, slot, &header, retired)?;
             break;
         }
     }
-    newest.ok_or(OpenError::NoStore)
+    // A storage that refuses to be read does not say that there is no store.
+    let refused = refused.filter(|_| !planted::is(Fault::RefusalIsNoStore));
+    newest.ok_or(refused.map_or(OpenError::NoStore, |error| LogError::Storage(error).into()))
 }
 
 /// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
@@ -102,7 +109,7 @@ fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) {
             continue;
         }
         for above in 1..=NUMBERS_ABOVE_MAX {
-            let number = number_max.saturating_add(above);
+            let Some(number) = number_max.checked_add(above) else { break };
             log.ring.found(slot, number, 0);
             if Header::parse(&bytes, log.seed(first)).is_some() {
                 log.saw_number(number);
@@ -192,25 +199,28 @@ pub(super) fn link_chain<S: Storage>(
     let mut next = match end {
         Some(end) => {
             let (slot, number) = (newest.slot, newest.header.number);
-            Some(Predecessor { slot, number, end, index: 0 })
+            let index = newest.survey.index_before(end);
+            Some((Predecessor { slot, number, end, index }, false))
         }
-        None => living_predecessor(&newest.header, newest.retired),
+        None => sealed_predecessor(&newest.header, newest.retired),
     };
     for _ in 0..log.ring.segments() {
-        let Some(segment) = next else { return Ok(()) };
+        let Some((segment, sealed)) = next else { return Ok(()) };
         let header = read_header(storage, log.layout(), segment.slot).map_err(LogError::Storage)?;
-        log.ring.push_tail(segment);
+        log.ring.push_tail(segment, sealed);
         next = match header.filter(|header| header.number == segment.number) {
-            Some(header) => living_predecessor(&header, newest.retired),
-            None => newest_below(log, storage, segment.number, newest.retired)?,
+            Some(header) => sealed_predecessor(&header, newest.retired),
+            None => newest_below(log, storage, segment.number, newest.retired)?
+                .map(|before| (before, false)),
         };
         let in_ring = |slot: u32| log.ring.slot(slot).state() == SlotState::Live;
-        if let Some(again) = next.filter(|next| in_ring(next.slot)) {
+        if let Some((again, _)) = next.filter(|(next, _)| in_ring(next.slot)) {
             return Err(OpenError::SegmentLost { number: again.number });
         }
     }
     // More predecessors than slots: headers that lie, each with a valid check.
-    Err(next.map_or(OpenError::NoStore, |next| OpenError::SegmentLost { number: next.number }))
+    let lost = |(lost, _): (Predecessor, bool)| OpenError::SegmentLost { number: lost.number };
+    Err(next.map_or(OpenError::NoStore, lost))
 }
 
 /// The newest segment that counts of those before `number` that are not retired.
@@ -235,7 +245,8 @@ fn newest_below<S: Storage>(
         }
         let survey = Survey::of(log, storage, slot, log.layout().segment_bytes())?;
         if survey.counts(&header) {
-            return Ok(Some(Predecessor { slot, number, end: survey.end, index: 0 }));
+            let index = survey.index_before(survey.end);
+            return Ok(Some(Predecessor { slot, number, end: survey.end, index }));
         }
     }
     Ok(None)
@@ -244,6 +255,9 @@ fn newest_below<S: Storage>(
 /// In which order free slots are used: those that never held anything that counted first, the one
 /// that was retired last at the very end, since its retirement may not be proven.
 fn free_class(log: &Log<'_>, number: u32, lacks_one: bool) -> u32 {
+    if planted::is(Fault::HighestErasedNext) && number == log.number_max() {
+        return 0;
+    }
     if number == 0 {
         // It may be what is left of a segment that the ring lacks.
         if lacks_one { 3 } else { 0 }
@@ -268,6 +282,10 @@ pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32, lacks_one: bool) 
     if log.ring.slot(newest).state() == SlotState::Candidate {
         log.ring.set_state(newest, SlotState::Protected);
     }
+    if planted::is(Fault::ChainErased) && log.ring.live() > 1 {
+        let tail = log.ring.pop_tail();
+        tail.into_iter().for_each(|tail| log.ring.set_state(tail, SlotState::Free));
+    }
     let free = |state| log.ring.slots().iter().any(|slot| slot.state() == state);
     let wanted = if free(SlotState::Free) { SlotState::Free } else { SlotState::Candidate };
     let mut done = None;
@@ -291,4 +309,11 @@ pub(super) fn release_protected(log: &mut Log<'_>) {
             log.ring.add_free(slot);
         }
     }
+}
+
+/// The header's predecessor, if it is not retired; and whether it was sealed before the segment was opened,
+/// so that it ends with its last index page. A recovery follows on whatever it finds.
+fn sealed_predecessor(header: &SegmentHeader, retired: u32) -> Option<(Predecessor, bool)> {
+    let sealed = !header.recovery;
+    living_predecessor(header, retired).map(|before| (before, sealed))
 }

@@ -30,6 +30,9 @@ pub enum OnDamage {
     /// Answers that may be the past say so, and nothing is written, until the caller repairs the store.
     #[default]
     Say,
+    /// The store is not opened for writing, and not one byte is written:
+    /// [`OpenError::Degraded`](super::OpenError::Degraded). (One that is opened read-only says so, as above.)
+    Refuse,
     /// What is left counts. `open` and `recover` repair the store right away, which takes as long as
     /// reading all edges. A store that is opened read-only answers from what is left: an edge may be known at
     /// one end only.

@@ -2,6 +2,7 @@
 
 use crate::format::LayoutError;
 use crate::log::LogError;
+use crate::memory::PoolError;
 use crate::state::{ApplyError, Limit};
 use core::fmt;
 
@@ -61,6 +62,14 @@ pub enum OpenError<E> {
         /// How much the capacity has.
         capacity: u64,
     },
+    /// Records are lost here, and the config asks for a store that is whole
+    /// ([`OnDamage::Refuse`](super::OnDamage::Refuse)). Nothing was written.
+    Degraded {
+        /// Number of the segment.
+        segment: u32,
+        /// Where they should start in the segment, in bytes.
+        offset: u32,
+    },
     /// The region is too small for the capacity.
     Region {
         /// `Capacity::region_bytes()`.
@@ -117,6 +126,15 @@ pub enum ReadError<E> {
         /// How many there are.
         given: usize,
     },
+    /// As many iterators are open as the workspace holds.
+    IteratorsFull {
+        /// How many places it would take.
+        needed: usize,
+        /// How many there are.
+        given: usize,
+    },
+    /// The iterator is not of this query.
+    IteratorClosed,
 }
 
 /// Why nothing was written.
@@ -183,6 +201,24 @@ pub enum WriteError<E> {
     Log(LogError<E>),
 }
 
+/// Why a block whose content was to come in pieces was not written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum PutError<E, F> {
+    /// As any other batch.
+    Write(WriteError<E>),
+    /// The source failed. What is stored is as it was.
+    Source(F),
+    /// The source ended too early. What is stored is as it was.
+    Short {
+        /// Bytes that it gave.
+        given: u32,
+        /// Bytes that the content should have.
+        needed: u32,
+    },
+}
+
 impl<E> From<LogError<E>> for WriteError<E> {
     fn from(error: LogError<E>) -> Self {
         Self::Log(error)
@@ -228,9 +264,20 @@ impl<E> From<LogError<E>> for ReadError<E> {
             LogError::Storage(error) => Self::Storage(error),
             LogError::Corrupt { segment, offset } => Self::Corrupt { segment, offset },
             // Reading neither opens segments nor appends.
-            LogError::NoFreeSegment { .. } | LogError::RecordTooLarge { .. } => {
-                Self::Corrupt { segment: 0, offset: 0 }
+            LogError::NoFreeSegment { .. }
+            | LogError::RecordTooLarge { .. }
+            | LogError::NumbersSpent => Self::Corrupt { segment: 0, offset: 0 },
+        }
+    }
+}
+
+impl<E> From<PoolError> for ReadError<E> {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Exhausted { capacity } => {
+                Self::IteratorsFull { needed: capacity + 1, given: capacity }
             }
+            PoolError::Stale | PoolError::Foreign => Self::IteratorClosed,
         }
     }
 }
@@ -279,6 +326,11 @@ impl<E: fmt::Debug> fmt::Display for OpenError<E> {
                 "the store needs Capacity::{} of at least {needed}, it is opened with {capacity}",
                 what.field()
             ),
+            Self::Degraded { segment, offset } => write!(
+                f,
+                "records in segment {segment} at {offset} are lost: \
+                 repair the store before writing, or salvage what is left"
+            ),
             Self::Region { needed_bytes, given_bytes } => {
                 write!(f, "the region has {given_bytes} bytes; this capacity needs {needed_bytes}")
             }
@@ -297,6 +349,10 @@ impl<E: fmt::Debug> fmt::Display for ReadError<E> {
             Self::ScratchFull { needed, given } => {
                 write!(f, "the scratch has {given} bytes; the block needs {needed}")
             }
+            Self::IteratorsFull { needed, given } => {
+                write!(f, "{needed} iterators at once, and the workspace holds {given}: close one")
+            }
+            Self::IteratorClosed => f.write_str("the iterator is not of this query"),
             Self::Degraded { segment, offset } => write!(
                 f,
                 "records in segment {segment} at {offset} are lost, and may have said otherwise: \
@@ -360,6 +416,19 @@ impl<E: fmt::Debug> fmt::Display for WriteError<E> {
     }
 }
 
+impl<E: fmt::Debug, F: fmt::Debug> fmt::Display for PutError<E, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Write(error) => error.fmt(f),
+            Self::Source(error) => write!(f, "the source of the content failed: {error:?}"),
+            Self::Short { given, needed } => {
+                write!(f, "the content ended after {given} bytes of {needed}")
+            }
+        }
+    }
+}
+
+impl<E: fmt::Debug, F: fmt::Debug> core::error::Error for PutError<E, F> {}
 impl<E: fmt::Debug> core::error::Error for FormatError<E> {}
 impl<E: fmt::Debug> core::error::Error for OpenError<E> {}
 impl<E: fmt::Debug> core::error::Error for ReadError<E> {}

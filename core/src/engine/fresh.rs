@@ -11,11 +11,13 @@
 //! whether the body was valid as it was copied.
 //!
 //! Where the newest segment holds little, the fresh one takes all of it over, and its place in the
-//! chain: a board that writes a little between power cuts does not eat a segment a boot.
+//! chain: a board that writes a little between power cuts does not eat a segment a boot. Where free slots are
+//! scarce, it does so whenever there is room.
 
 use super::error::OpenError;
 use super::replay::Replay;
 use super::survey::{Survey, living_predecessor};
+use crate::compaction::Reserve;
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
 use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -83,7 +85,8 @@ impl FreshPlan {
         };
         let usable = u64::from(log.layout().segment_bytes() - log.layout().first_offset());
         let bytes = survey.copy_cost(log.layout());
-        let limit = if survey.has_one_new() { usable } else { usable / TAKE_OVER_PART };
+        let takes_all = survey.has_one_new() || slots_are_scarce(log, retired);
+        let limit = if takes_all { usable } else { usable / TAKE_OVER_PART };
         if whole && before.is_some() && !run_from_before && bytes <= limit {
             return Self {
                 takes_over: true,
@@ -94,16 +97,14 @@ impl FreshPlan {
                 ends_batch,
             };
         }
+        let includes_again = planted::is(Fault::EndIncludesAgain);
+        let end = if includes_again { survey.end } else { last_offset };
+        let (number, index) = (header.number, survey.index_before(end));
         Self {
             takes_over: false,
             copy_until: 0,
             again: again.map(|last| last.offset),
-            predecessor: Some(Predecessor {
-                slot,
-                number: header.number,
-                end: last_offset,
-                index: 0,
-            }),
+            predecessor: Some(Predecessor { slot, number, end, index }),
             continues_batch: ends_batch,
             ends_batch,
         }
@@ -116,7 +117,7 @@ impl FreshPlan {
             takes_over: false,
             copy_until: 0,
             again: None,
-            predecessor: Some(Predecessor { slot, number, end, index: 0 }),
+            predecessor: Some(Predecessor { slot, number, end, index: survey.index_before(end) }),
             continues_batch: false,
             ends_batch: false,
         }
@@ -151,11 +152,20 @@ impl FreshPlan {
             log.append(storage, &Record::Mark, false, &[])?;
         }
         log.sync(storage)?;
+        log.end_fresh();
         replay.begin_segment(true, self.continues_batch);
         let (from, end) = (log.layout().first_offset(), log.at());
         replay.segment(store, slot, from, end)?;
         Ok(())
     }
+}
+
+/// Whether so few slots are free that the tail might not be moved any more if this opening took one: each
+/// of a few openings in a row that were cut could take one, and there would be no room left to move
+/// anything to.
+fn slots_are_scarce(log: &Log<'_>, retired: u32) -> bool {
+    let free = log.ring.slots().iter().filter(|slot| slot.number() <= retired).count();
+    free <= Reserve::of(log.layout().segments()).step_slots() as usize
 }
 
 /// Copies the records that start in a span of a segment, those left out that are about the log itself.
@@ -173,7 +183,7 @@ fn copy_records<S: Storage>(
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };
         if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) {
-            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Single };
+            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Counted };
             log.copy(storage, Place { slot, offset }, &header, how)?;
         }
     }

@@ -5,7 +5,7 @@ use super::error::ReadError;
 use crate::format::{BlockHead, Crc, Place};
 use crate::log::{BodyFlip, Log, LogError, ReadLog};
 use crate::memory::{Arena, prefetch};
-use crate::storage::Storage;
+use crate::storage::{Storage, read_around};
 use crate::types::{BlockId, BlockRef};
 use core::marker::PhantomData;
 
@@ -42,7 +42,17 @@ pub trait Media {
     /// The storage refused, or there are no such bytes.
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<Self::Error>>;
 
-    /// Borrows `into.len()` bytes from `at` on: from the media, or from `into`, into which they are copied.
+    /// As [`copy`](Self::copy), for what is checked afterwards: bytes that the media has lost come as others,
+    /// over which no check holds.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    fn copy_around(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<Self::Error>> {
+        self.copy(at, into)
+    }
+
+    /// Borrows `into.len()` bytes from `at` on, which are checked afterwards: from the media, or from `into`,
+    /// into which they are copied.
     ///
     /// # Errors
     /// As [`copy`](Self::copy).
@@ -51,7 +61,7 @@ pub trait Media {
         at: u64,
         into: &'b mut [u8],
     ) -> Result<&'b [u8], LogError<Self::Error>> {
-        self.copy(at, into)?;
+        self.copy_around(at, into)?;
         Ok(into)
     }
 
@@ -193,6 +203,10 @@ impl<S: Storage> Media for Through<'_, S> {
         self.storage.read(at, into).map_err(LogError::Storage)
     }
 
+    fn copy_around(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
+        read_around(self.storage, at, into).map_err(LogError::Storage)
+    }
+
     // As much at once as the scratch holds, whatever it was given for: it is lent for the time of the check,
     // and given back before the block is read into it.
     fn checksum(&mut self, at: u64, len: u32, seed: Crc) -> Result<Crc, LogError<S::Error>> {
@@ -206,7 +220,7 @@ impl<S: Storage> Media for Through<'_, S> {
             while left > 0 {
                 let take = left.min(piece.len());
                 let piece = piece.get_mut(..take).unwrap_or_default();
-                storage.read(at, piece).map_err(LogError::Storage)?;
+                read_around(storage, at, piece).map_err(LogError::Storage)?;
                 crc = crc.and(piece);
                 at += take as u64;
                 left -= take;
@@ -230,7 +244,7 @@ impl<M: Media> ReadLog for Reading<'_, '_, M> {
     }
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<M::Error>> {
-        self.media.copy(self.log.layout().slot_start(slot) + u64::from(offset), into)
+        self.media.copy_around(self.log.layout().slot_start(slot) + u64::from(offset), into)
     }
 
     #[inline]

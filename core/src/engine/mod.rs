@@ -2,10 +2,11 @@
 //!
 //! - `capacity`, `operation`, `error`: what goes in and what can go wrong
 //! - `mount`: format, open, recover: finding the ring and replaying it
-//! - `plan`, `places`, `write`, `work_ahead`: a batch, from its limits to its records; making room
-//!   beforehand
-//! - `media`, `checks`, `read`, `preview`, `scan`, `neighbours`: reading without a copy, over mapped and
-//!   other storage alike
+//! - `batch`, `plan`, `places`, `write`, `put_from`, `work_ahead`: a batch, from its limits to its records;
+//!   making room beforehand
+//! - `media`, `checks`, `read`, `preview`, `neighbours`: reading without a copy, over mapped and other
+//!   storage alike
+//! - `workspace`, `query`, `scan`: block iterators, in what the caller lends
 //! - `stats`, `verify`: what is in the store, and whether it is sound
 //! - `damage`, `repair`, `scrub`: what is done where records are lost, and where a bit is flipped
 //!
@@ -16,6 +17,7 @@
 //! - A limit is an error before the first byte is written.
 //! - After a failed write or sync nothing is written until `recover`; what was read before reads the same.
 
+mod batch;
 mod capacity;
 mod chain;
 mod checks;
@@ -29,6 +31,8 @@ mod operation;
 mod places;
 mod plan;
 mod preview;
+mod put_from;
+mod query;
 mod read;
 mod repair;
 mod replay;
@@ -38,24 +42,28 @@ mod stats;
 mod survey;
 mod verify;
 mod work_ahead;
+mod workspace;
 mod write;
 
 pub use capacity::Capacity;
 pub use damage::{Damage, OnDamage};
-pub use error::{FormatError, GeometryField, OpenError, ReadError, WriteError};
+pub use error::{FormatError, GeometryField, OpenError, PutError, ReadError, WriteError};
 pub use media::{Mapped, Media, Span, Through};
 pub use mount::{FormatOptions, format};
 pub use neighbours::Neighbours;
 pub use operation::{Expect, Operation};
 pub use preview::Preview;
+pub use put_from::IncomingBlock;
+pub use query::Query;
 pub use read::{BlockOf, Reader};
 pub use repair::Repaired;
-pub use scan::{BlockInfo, Nodes, Order, Scan};
+pub use scan::{BlockInfo, Nodes, Order};
 pub use scrub::Scrubbed;
 pub use stats::{PoolUse, Stats};
 pub use survey::{StoreInfo, probe};
 pub use verify::{EdgeCount, Finding, Verification};
 pub use work_ahead::Compacted;
+pub use workspace::{Scan, Workspace};
 
 use crate::compaction::{Fold, TailCursor};
 use crate::planted::{self, Fault};
@@ -139,6 +147,8 @@ pub struct StorageEngine<'r, S> {
     damaged: u32,
     /// The last place where records are lost, until it is repaired.
     lost: Option<Damage>,
+    /// Up to here a repair made what is left count.
+    repaired: Sequence,
     /// What is known of each slot's checksums; shared by readers, hence atomic.
     verified: &'r mut [AtomicU8],
 }

@@ -1,17 +1,17 @@
 //! Format, open, recover: finding the ring on media and bringing the state up to its head.
 
 use super::capacity::Capacity;
-use super::chain::{find_newest, link_chain, queue_free_slots, release_protected};
+use super::chain::{Newest, find_newest, link_chain, queue_free_slots, release_protected};
 use super::damage::{Damage, OnDamage};
 use super::error::{FormatError, OpenError};
 use super::fresh::FreshPlan;
 use super::plan::Plan;
-use super::replay::Replay;
+use super::replay::{Replay, recount};
 use super::scrub::ScrubCursor;
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor};
-use crate::format::{FoundHeader, HEADER_BYTES, Layout, Record, SegmentHeader};
+use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
 use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
@@ -20,6 +20,10 @@ use crate::storage::Storage;
 use crate::types::{Sequence, StoreId};
 use core::mem::MaybeUninit;
 use core::sync::atomic::Ordering;
+
+/// A new store takes numbers above those of whatever lies on the medium, unless they are as great as this,
+/// which no honest store comes to: their headers are erased.
+const NUMBER_MAX_OUTLIVED: u32 = u32::MAX / 2;
 
 /// What is chosen at format, once for the life of a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,9 +37,9 @@ pub struct FormatOptions {
 
 /// Makes an empty store on the medium, in place of whatever is there.
 ///
-/// Writes one segment header and two marks; nothing else is erased, and nothing of an earlier store
-/// counts any more. Until it returns, a power cut may leave the earlier store, damaged or not, or
-/// the new one.
+/// Writes one segment header and two marks; nothing else is erased (but for headers with absurd
+/// numbers), and nothing of an earlier store counts any more. Until it returns, a power cut may
+/// leave the earlier store, damaged or not, or the new one.
 ///
 /// # Errors
 /// A size is out of its bounds, or the storage refused.
@@ -57,15 +61,20 @@ pub fn format<S: Storage>(
             continue;
         }
         if let Ok(found) = FoundHeader::parse(&bytes) {
-            number_max = number_max.max(found.segment.number);
             if sector == 0 {
                 erase_count = found.segment.erase_count;
             }
+            if found.segment.number > NUMBER_MAX_OUTLIVED {
+                // Sectors are counted in 32 bits.
+                storage.erase(sector as u32).map_err(FormatError::Storage)?;
+                continue;
+            }
+            number_max = number_max.max(found.segment.number);
         }
     }
     let header = SegmentHeader {
         slot: 0,
-        number: number_max.saturating_add(1),
+        number: number_max + 1,
         retired: number_max,
         predecessor: None,
         erase_count: erase_count.saturating_add(1),
@@ -123,23 +132,28 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Opens the store on the medium, recovers it, and makes it ready for writing.
     ///
     /// Takes all memory that it will ever take from `region`, which has at least
-    /// `capacity.region_bytes()`. Reads every segment header, and every record's header once;
+    /// `capacity.region_bytes()`. Reads every segment header, the newest segment whole, and of the others the
+    /// index pages, or, where segments are small, every record's header once;
     /// writes one segment and syncs it, whether the store was closed or not. About two erases at
     /// most.
     ///
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; or the storage refused.
     /// Nothing is lost by an opening that fails.
+    #[inline(never)]
     pub fn open(
         storage: S,
         region: &'r mut [MaybeUninit<u8>],
         capacity: Capacity,
         config: Config,
     ) -> Result<Self, OpenError<S::Error>> {
-        let mut engine = Self::carve(storage, region, capacity, config, Mode::Writing)?;
-        engine.mount()?;
-        engine.repair_if_asked()?;
-        Ok(engine)
+        // Mounted where it lies: moved out of the result, it would take twice its size of the stack.
+        let mut opened = Self::carve(storage, region, capacity, config, Mode::Writing);
+        if let Ok(engine) = &mut opened {
+            engine.mount()?;
+            engine.repair_if_asked()?;
+        }
+        opened
     }
 
     /// Opens the store for reading, without writing a byte. It answers as [`open`](Self::open) would.
@@ -152,11 +166,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         capacity: Capacity,
         config: Config,
     ) -> Result<Self, OpenError<S::Error>> {
-        let mut engine = Self::carve(storage, region, capacity, config, Mode::ReadOnly)?;
-        engine.mount()?;
-        Ok(engine)
+        let mut opened = Self::carve(storage, region, capacity, config, Mode::ReadOnly);
+        if let Ok(engine) = &mut opened {
+            engine.mount()?;
+        }
+        opened
     }
 
+    #[inline(never)]
     fn carve(
         mut storage: S,
         region: &'r mut [MaybeUninit<u8>],
@@ -195,6 +212,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             given_bytes: 0,
             damaged: 0,
             lost: None,
+            repaired: Sequence::default(),
             verified,
         })
     }
@@ -218,6 +236,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.repair_if_asked()
     }
 
+    #[inline(never)]
     fn mount(&mut self) -> Result<(), OpenError<S::Error>> {
         self.tail = TailCursor::default();
         self.scrub = ScrubCursor::default();
@@ -237,9 +256,15 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let keeps_newest = !writes || !plan.takes_over;
         let end = if writes { plan.end_of_newest() } else { newest.survey.end };
         link_chain(log, storage, &newest, keeps_newest.then_some(end))?;
+        let form = log.layout().index_form();
         let high_water = newest.header.next_node.min(state.index.capacity());
         // Within the capacity, so that it cannot fail.
         let _ = state.index.raise_high_water(high_water);
+        // Where pages hold full columns, nothing but these is read of sealed segments.
+        let by_pages = form == IndexForm::Columns;
+        if by_pages {
+            self.store.state.stop_counting();
+        }
         let mut replay = self.replay_chain().map_err(|error| match error {
             // There is room for bodies somewhat longer than the capacity says; what it says is told.
             OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => {
@@ -248,7 +273,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             }
             error => error,
         })?;
+        if by_pages {
+            recount(&mut self.store)?;
+        }
         if writes {
+            self.refuse_if_degraded(&replay, &newest)?;
             queue_free_slots(&mut self.store.log, newest.slot, replay.lost.is_some());
             self.store.log.next_node = self.store.state.index.high_water();
             plan.write(&mut self.store, &mut replay, newest.slot)?;
@@ -256,11 +285,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + replay.given_up + newest.unreadable;
-        // A repair that was cut short left records behind the damage, of which none is certain.
-        let doubt = self.store.state.doubt;
-        self.lost =
-            doubt.map(|doubt| Damage::in_doubt(doubt.segment, doubt.offset)).or(replay.lost);
+        self.lost = self.doubt().or(replay.lost);
         let Store { log, state, .. } = &mut self.store;
+        let repaired = replay.repaired;
+        self.repaired =
+            repaired.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
         // Every number that the log names was taken on the way.
@@ -268,7 +297,31 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(())
     }
 
+    /// A repair that was cut short left records behind the damage, of which none is certain.
+    fn doubt(&self) -> Option<Damage> {
+        self.store.state.doubt.map(|doubt| Damage::in_doubt(doubt.segment, doubt.offset))
+    }
+
+    /// Refuses to write to a degraded store, if the config asks for that. What is yet to be replayed lies in
+    /// the newest segment, and may be the end of a repair, or the beginning of one.
+    fn refuse_if_degraded(
+        &self,
+        replay: &Replay,
+        newest: &Newest,
+    ) -> Result<(), OpenError<S::Error>> {
+        let lost = match newest.survey.repair {
+            Some(Record::Damage { repaired: true, .. }) => None,
+            Some(Record::Damage { segment, offset, .. }) => Some(Damage::new(segment, offset)),
+            _ => self.doubt().or(replay.lost),
+        };
+        match lost.filter(|_| self.config.on_damage == OnDamage::Refuse) {
+            Some(Damage { segment, offset, .. }) => Err(OpenError::Degraded { segment, offset }),
+            None => Ok(()),
+        }
+    }
+
     /// Applies every record of the chain.
+    #[inline(never)]
     fn replay_chain(&mut self) -> Result<Replay, OpenError<S::Error>> {
         let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
         let mut slot = self.store.log.ring.tail();

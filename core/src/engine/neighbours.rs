@@ -81,11 +81,11 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
     fn edge(&mut self, key: EdgeKey) -> Result<GraphEdge, ReadError<M::Error>> {
         let home = self.reader.state.index.home(key.number);
         self.reader.check_newest(home)?;
-        let header = self.reader.reading().known_header(home)?;
+        let known = self.reader.reading().known_outline(home)?;
         let place = self.reader.log.layout().place(home);
         let segment = self.reader.log.ring.slot(place.slot).number();
         let corrupt = ReadError::Corrupt { segment, offset: place.offset };
-        let other = *header.record.id().ok_or(corrupt)?;
+        let other = *known.subject.id().ok_or(corrupt)?;
         let kind = EdgeKind(key.kind);
         Ok(match self.direction {
             Direction::Out => GraphEdge { source: self.id, kind, target: other },

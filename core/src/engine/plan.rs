@@ -6,9 +6,10 @@
 //! before it; node numbers are taken from a cursor that walks the free numbers without taking any,
 //! so that both passes give the same ones.
 
+use super::batch::Batch;
 use super::error::WriteError;
 use super::operation::{Expect, Operation};
-use crate::format::{EdgeChange, Record};
+use crate::format::{EdgeChange, Record, Subject};
 use crate::index::FreeNumbers;
 use crate::log::LogError;
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
@@ -109,10 +110,11 @@ impl<'r> Plan<'r> {
     fn see<S: Storage>(
         &mut self,
         store: &mut Store<'r, S>,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         at: usize,
         end: usize,
     ) -> Result<Seen, LogError<S::Error>> {
+        let operations = batch.operations();
         let id = operations.get(at).and_then(|operation| operation.id(end));
         let id = id.copied().unwrap_or_default();
         let places = (operations.len() * PLACES).min(self.table.len()).max(1);
@@ -130,11 +132,11 @@ impl<'r> Plan<'r> {
             place = (place + 1) % places;
         }
         let mut entry = Entry { key: (at * 2 + end + 1) as u32, number: NONE, ..Entry::default() };
-        if let Some((number, _, header)) =
+        if let Some((number, _, home)) =
             store.state.lookup(&mut store.log.on(&mut store.storage), &id)?
         {
             entry.number = number.get();
-            if let Record::Block { version, .. } = header.record {
+            if let Subject::Block { version, .. } = home.subject {
                 entry.flags = HAS_BLOCK;
                 entry.version = version;
             }
@@ -212,40 +214,40 @@ impl<'r> Plan<'r> {
     pub(super) fn resolve<S: Storage>(
         &mut self,
         store: &mut Store<'r, S>,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         at: usize,
     ) -> Result<Records, WriteError<S::Error>> {
         let mut records = Records::new();
-        match operations.get(at) {
+        match batch.operations().get(at) {
             Some(Operation::Put { block, expect }) => {
-                let mut seen = self.see(store, operations, at, 0)?;
+                let mut seen = self.see(store, batch, at, 0)?;
                 check_expectation(*expect, &seen.entry, at)?;
                 let (number, _) = self.number(store, &mut seen)?;
                 seen.entry.flags |= HAS_BLOCK;
                 seen.entry.version = block.version;
                 self.keep(seen);
-                let lens = [block.source_uri.len(), block.metadata.len(), block.content.len()];
-                let lens = lens.map(|len| len as u32);
+                // Checked at the door: far below 32 bits.
+                let lens = batch.lens(block).map(|len| len as u32);
                 let record = Record::Block { number, id: block.id, version: block.version, lens };
                 push(&mut records, record);
             }
-            Some(Operation::Delete(id)) => self.delete(store, operations, at, id, &mut records)?,
+            Some(Operation::Delete(id)) => self.delete(store, batch, at, id, &mut records)?,
             Some(Operation::DeleteBlock(id)) => {
-                let seen = self.see(store, operations, at, 0)?;
+                let seen = self.see(store, batch, at, 0)?;
                 if seen.entry.flags & HAS_BLOCK == 0 {
                     return Ok(records);
                 }
                 if self.is_bare(store, &seen.entry) {
-                    return self.delete(store, operations, at, id, &mut records).map(|()| records);
+                    return self.delete(store, batch, at, id, &mut records).map(|()| records);
                 }
                 let entry = Entry { flags: seen.entry.flags & !HAS_BLOCK, ..seen.entry };
                 self.keep(Seen { entry, ..seen });
                 let number = NodeNumber::new(seen.entry.number);
                 push(&mut records, Record::Node { number, id: *id });
             }
-            Some(Operation::Link(edge)) => self.link(store, operations, at, edge, &mut records)?,
+            Some(Operation::Link(edge)) => self.link(store, batch, at, edge, &mut records)?,
             Some(Operation::Unlink(edge)) => {
-                self.unlink(store, operations, at, edge, &mut records)?;
+                self.unlink(store, batch, at, edge, &mut records)?;
             }
             None => {}
         }
@@ -260,12 +262,12 @@ impl<'r> Plan<'r> {
     fn delete<S: Storage>(
         &mut self,
         store: &mut Store<'r, S>,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         at: usize,
         id: &BlockId,
         records: &mut Records,
     ) -> Result<(), WriteError<S::Error>> {
-        let Seen { place, mut entry } = self.see(store, operations, at, 0)?;
+        let Seen { place, mut entry } = self.see(store, batch, at, 0)?;
         if entry.number == NONE {
             return Ok(());
         }
@@ -289,7 +291,7 @@ impl<'r> Plan<'r> {
     fn link<S: Storage>(
         &mut self,
         store: &mut Store<'r, S>,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         at: usize,
         edge: &GraphEdge,
         records: &mut Records,
@@ -297,7 +299,7 @@ impl<'r> Plan<'r> {
         if edge.source == edge.target && planted::is(Fault::SelfEdgeRefused) {
             return Ok(());
         }
-        let mut source = self.see(store, operations, at, 0)?;
+        let mut source = self.see(store, batch, at, 0)?;
         let (source_number, new) = self.number(store, &mut source)?;
         let touched = source.entry.flags & LINKED != 0;
         source.entry.flags |= LINKED;
@@ -305,7 +307,7 @@ impl<'r> Plan<'r> {
             push(records, Record::Node { number: source_number, id: edge.source });
         }
         self.keep(source);
-        let mut target = self.see(store, operations, at, 1)?;
+        let mut target = self.see(store, batch, at, 1)?;
         let (target_number, new) = self.number(store, &mut target)?;
         let touched = touched && target.entry.flags & LINKED != 0;
         target.entry.flags |= LINKED;
@@ -328,13 +330,13 @@ impl<'r> Plan<'r> {
     fn unlink<S: Storage>(
         &mut self,
         store: &mut Store<'r, S>,
-        operations: &[Operation<'_>],
+        batch: &Batch<'_>,
         at: usize,
         edge: &GraphEdge,
         records: &mut Records,
     ) -> Result<(), WriteError<S::Error>> {
-        let mut source = self.see(store, operations, at, 0)?;
-        let mut target = self.see(store, operations, at, 1)?;
+        let mut source = self.see(store, batch, at, 0)?;
+        let mut target = self.see(store, batch, at, 1)?;
         if source.entry.number == NONE || target.entry.number == NONE {
             return Ok(());
         }

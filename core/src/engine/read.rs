@@ -5,7 +5,7 @@ use super::damage::Damage;
 use super::error::ReadError;
 use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
-use super::scan::{Nodes, Order, Scan};
+use super::scan::Nodes;
 use super::{Mode, StorageEngine};
 use crate::format::{BlockHead, HEADER_BYTES_MAX, Header, Place};
 use crate::index::Candidate;
@@ -125,6 +125,16 @@ struct Found {
     sound: bool,
 }
 
+/// What the record that the index names is to an id.
+enum Checked {
+    /// Its block.
+    Block(BlockHead),
+    /// Its node, which has no block.
+    NoBlock,
+    /// Another id's, with the same fingerprint.
+    Another,
+}
+
 /// The block type of a reader's media.
 pub type BlockOf<'s, M> = <<M as Media>::Span<'s> as Span>::Block;
 
@@ -211,27 +221,44 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
                     return Ok(Some(Found { head, place, start, sound: true }));
                 }
             }
-            if let Some(head) = self.checked_head(candidate, id)? {
-                self.check_newest(candidate.location)?;
-                return Ok(Some(Found { head, place, start, sound: false }));
-            }
+            let found = match self.check_candidate(candidate, id)? {
+                Checked::Another => continue,
+                Checked::NoBlock => None,
+                Checked::Block(head) => Some(Found { head, place, start, sound: false }),
+            };
+            self.check_newest(candidate.location)?;
+            return Ok(found);
         }
         self.check_newest(Location::NONE)?;
         Ok(None)
     }
 
-    /// The head of a candidate's record; `None` if it is another id's, or has no block.
+    /// What a candidate's record is to this id. Where its header is hurt, its index page may tell.
     #[inline(never)]
-    fn checked_head(
+    fn check_candidate(
         &mut self,
         candidate: Candidate,
         id: &BlockId,
-    ) -> Result<Option<BlockHead>, ReadError<M::Error>> {
-        let header = match self.reading().known_header(candidate.location) {
-            Err(LogError::Storage(_)) if planted::is(Fault::RefusalIsAbsence) => return Ok(None),
+    ) -> Result<Checked, ReadError<M::Error>> {
+        let place = self.log.layout().place(candidate.location);
+        let header = match self.reading().mended_header(place) {
+            Err(LogError::Storage(_)) if planted::is(Fault::RefusalIsAbsence) => {
+                return Ok(Checked::Another);
+            }
             header => header?,
         };
-        Ok(BlockHead::of(&header).filter(|_| header.record.id() == Some(id)))
+        if let Some(header) = header {
+            return Ok(match BlockHead::of(&header) {
+                _ if header.record.id() != Some(id) => Checked::Another,
+                Some(head) => Checked::Block(head),
+                None => Checked::NoBlock,
+            });
+        }
+        match self.reading().named(place)?.map(|outline| outline.subject) {
+            Some(subject) if subject.id() != Some(id) => Ok(Checked::Another),
+            Some(subject) if !subject.is_block() => Ok(Checked::NoBlock),
+            _ => Err(self.corrupt(place)),
+        }
     }
 
     /// The block with this id. O(1) expected; a miss reads nothing.
@@ -298,6 +325,36 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         Ok(self.locate(id)?.map(|found| found.head.version))
     }
 
+    /// Copies a part of the content of the block with this id, from byte `offset` on: as much as there is and
+    /// `into` holds. Returns how many bytes that is; `None` if there is no such block.
+    ///
+    /// So a content is read that no scratch holds as a whole. It takes none of the scratch, but where the
+    /// config asks for a check that was not made before, all of the body is checked in it first, each time.
+    ///
+    /// # Errors
+    /// The storage refused, the record is damaged, or what is there may be the past
+    /// ([`Degraded`](ReadError::Degraded)).
+    pub fn read_content(
+        &mut self,
+        id: &BlockId,
+        offset: u32,
+        into: &mut [u8],
+    ) -> Result<Option<usize>, ReadError<M::Error>> {
+        let Some(found) = self.locate(id)? else { return Ok(None) };
+        let flip = if found.sound { None } else { self.check(&found)? };
+        let [source_uri, metadata, content] = found.head.lens;
+        let left = content.saturating_sub(offset) as usize;
+        let into = match into.get_mut(..left) {
+            Some(whole) => whole,
+            None => into,
+        };
+        let start = source_uri.saturating_add(metadata).saturating_add(offset.min(content));
+        let at = found.start + u64::from(found.head.header_bytes) + u64::from(start);
+        self.media.copy(at, into)?;
+        flip.iter().for_each(|flip| flip.mend(into, start));
+        Ok(Some(into.len()))
+    }
+
     /// Whether the edge is there. A few binary searches in one record.
     ///
     /// # Errors
@@ -313,11 +370,6 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             None => self.check_list(source, Direction::Out)?,
         }
         Ok(state.has_edge(&mut self.reading(), source, key)?)
-    }
-
-    /// All blocks, in the order in which they were written, or newest first.
-    pub fn scan(self, order: Order) -> Scan<'e, 'r, M> {
-        Scan::new(self, order)
     }
 
     /// The ids of all nodes, with a block or without.
@@ -388,7 +440,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     fn check(&mut self, found: &Found) -> Result<Option<BodyFlip>, ReadError<M::Error>> {
         let slot = found.place.slot;
         let check = self.checks.of_body(slot);
-        if check == Check::Nothing {
+        if check == Check::Nothing || planted::is(Fault::BodyUnchecked) {
             return Ok(None);
         }
         if check == Check::Segment && self.log.ring.head() != Some(slot) {
@@ -413,7 +465,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         loop {
             match walk.next(&mut self.reading())? {
                 Step::End => return Ok(true),
-                Step::Invalid { .. } => return Ok(false),
+                Step::Invalid { .. } | Step::Named { .. } => return Ok(false),
                 Step::Record { .. } => {}
             }
         }

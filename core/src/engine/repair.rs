@@ -58,6 +58,7 @@ impl<S: Storage> StorageEngine<'_, S> {
     }
 
     /// Repairs the store if it is damaged and the config asks for it.
+    #[inline(never)]
     pub(super) fn repair_if_asked(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.lost.is_none() || self.config.on_damage != OnDamage::Repair {
             return Ok(());
@@ -85,6 +86,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             let Store { storage, log, .. } = &mut self.store;
             log.sync(storage)?;
             self.lost = None;
+            self.repaired = log.position();
         }
         Ok(done)
     }

@@ -1,18 +1,22 @@
 //! Replay: walking over live segments in log order, and applying what counts.
 //!
-//! The running engine applies its own batches through this as well: what is on media is what counts.
+//! The running engine applies its own batches through this as well: what is on media is what counts. It goes
+//! by the records' headers. An opening goes by the index pages of sealed segments, where these hold full
+//! columns: then replaying costs the pages and the records of the newest segment, and nothing is read of what
+//! is superseded; what lives is counted in a second walk over the pages.
 
 use super::damage::Damage;
-use crate::format::{Kind, Place, Record};
-use crate::log::{LogError, Step, Walk};
+use crate::format::{Kind, Outline, Place, Subject};
+use crate::log::{LogError, ReadLog, TableStep, TableWalk};
 use crate::planted::{self, Fault};
 use crate::state::{ApplyError, Limit, Store};
 use crate::storage::Storage;
 
 /// A batch of which the end was not met yet.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Run {
-    start: Place,
+    /// A walk that stands at its first record.
+    walk: TableWalk,
     records: u32,
     /// Whether something of it is missing, or it is two batches: it began before the tail (what is missing
     /// was dead or moved when its segment was retired), or there is damage before it or in it.
@@ -20,7 +24,7 @@ struct Run {
 }
 
 /// A replay, from segment to segment. Batches count only with their end.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
     run: Option<Run>,
     /// Whether the next record is the first at the tail.
@@ -31,6 +35,8 @@ pub(super) struct Replay {
     pub(super) damaged: u32,
     /// The last of them that was not repaired.
     pub(super) lost: Option<Damage>,
+    /// Where a repair ended last.
+    pub(super) repaired: Option<Place>,
     /// Whether the store is to open with the memory that there is, whatever damage has cost.
     gives_way: bool,
     /// Changes, lists and deletions that were given up for that.
@@ -70,13 +76,16 @@ impl Replay {
         from: u32,
         end: u32,
     ) -> Result<(), ApplyError<S::Error>> {
-        let mut walk = Walk::new(slot, from, end);
+        let mut walk = TableWalk::by_pages(&store.log, slot, from, end);
         let mut in_damage = false;
         // Ends with the segment: every turn moves on by the alignment at least.
         loop {
-            match walk.next(&mut store.log.on(&mut store.storage))? {
-                Step::End => return Ok(()),
-                Step::Invalid { offset } => {
+            match walk.next(&mut store.log, &mut store.storage)? {
+                TableStep::End => return Ok(()),
+                TableStep::Invalid { offset } if planted::is(Fault::DamageRefusesTheStore) => {
+                    return Err(store.log.corrupt(Place { slot, offset }).into());
+                }
+                TableStep::Invalid { offset } => {
                     if !in_damage {
                         self.damaged += 1;
                         let segment = store.log.ring.slot(slot).number();
@@ -88,10 +97,10 @@ impl Replay {
                     self.behind_damage = true;
                     walk.skip_to(offset + store.log.layout().align());
                 }
-                Step::Record { header, offset, .. } => {
+                TableStep::Record { outline, offset } => {
                     in_damage = false;
                     let place = Place { slot, offset };
-                    self.record(store, &header.record, header.tag.in_batch(), place)?;
+                    self.record(store, &outline, place, || walk.back_at(&outline, offset))?;
                 }
             }
         }
@@ -100,27 +109,30 @@ impl Replay {
     fn record<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
-        record: &Record,
-        in_batch: bool,
+        outline: &Outline,
         at: Place,
+        walk_here: impl FnOnce() -> TableWalk,
     ) -> Result<(), ApplyError<S::Error>> {
-        check_body(store, record)?;
+        check_body(store, outline, at)?;
         let cut_off = self.at_tail || self.behind_damage;
-        self.at_tail &= record.kind() == Kind::Index;
-        self.behind_damage &= record.kind() == Kind::Index;
-        match (record.kind(), in_batch) {
+        let kind = outline.tag.kind();
+        self.at_tail &= kind == Kind::Index;
+        self.behind_damage &= kind == Kind::Index;
+        match (outline.subject, outline.tag.in_batch()) {
             // Index pages may stand inside a batch and are no part of it.
-            (Kind::Index, _) => Ok(()),
-            (Kind::BatchEnd, _) => self.end_run(store, record, at),
-            (_, true) if planted::is(Fault::BatchNeedsNoEnd) => self.apply(store, record, at),
+            _ if kind == Kind::Index => Ok(()),
+            (Subject::BatchEnd { records }, _) => self.end_run(store, records, at),
+            (_, true) if planted::is(Fault::BatchNeedsNoEnd) => self.apply(store, outline, at),
             (_, true) => {
-                let run = self.run.get_or_insert(Run { start: at, records: 0, cut_off });
+                let new = || Run { walk: walk_here(), records: 0, cut_off };
+                let run = self.run.get_or_insert_with(new);
                 run.records += 1;
                 Ok(())
             }
             (_, false) => {
-                if matches!(record, Record::Damage { repaired: true, .. }) {
+                if matches!(outline.subject, Subject::Damage { repaired: true, .. }) {
                     self.lost = None;
+                    self.repaired = Some(at);
                 }
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
                 // the end of the batch that is damaged.
@@ -128,7 +140,7 @@ impl Replay {
                     self.apply_run(store, run, at)?;
                 }
                 self.last = Some(at);
-                self.apply(store, record, at)
+                self.apply(store, outline, at)
             }
         }
     }
@@ -137,11 +149,10 @@ impl Replay {
     fn end_run<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
-        end: &Record,
+        records: u32,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
         let Some(run) = self.run.take() else { return Ok(()) };
-        let Record::BatchEnd { records } = *end else { return Ok(()) };
         // An end without records voids what lies before it.
         let is_counted = !planted::is(Fault::BatchEndUncounted);
         if is_counted && run.records != records && !(run.cut_off && records > 0) {
@@ -157,16 +168,20 @@ impl Replay {
         run: Run,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
-        let mut slot = run.start.slot;
-        let mut from = run.start.offset;
+        let mut walk = run.walk;
         for _ in 0..store.log.ring.live() {
-            let until = if slot == at.slot { at.offset } else { store.log.end_of(slot) };
-            self.apply_batch_records(store, slot, from, until)?;
-            if slot == at.slot {
+            let is_last = walk.slot() == at.slot;
+            self.apply_batch_records(
+                store,
+                &mut walk,
+                if is_last { Some(at.offset) } else { None },
+            )?;
+            if is_last {
                 break;
             }
-            let Some(next) = store.log.ring.after(slot) else { break };
-            (slot, from) = (next, store.log.layout().first_offset());
+            let Some(next) = store.log.ring.after(walk.slot()) else { break };
+            let (first, end) = (store.log.layout().first_offset(), store.log.end_of(next));
+            walk = TableWalk::by_pages(&store.log, next, first, end);
         }
         self.last = Some(at);
         Ok(())
@@ -175,23 +190,24 @@ impl Replay {
     fn apply_batch_records<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
-        slot: u32,
-        from: u32,
-        until: u32,
+        walk: &mut TableWalk,
+        until: Option<u32>,
     ) -> Result<(), ApplyError<S::Error>> {
-        let mut walk = Walk::new(slot, from, until);
-        loop {
-            match walk.next(&mut store.log.on(&mut store.storage))? {
-                Step::End => return Ok(()),
+        while until.is_none_or(|until| walk.at() < until) {
+            match walk.next(&mut store.log, &mut store.storage)? {
+                TableStep::End => break,
                 // Damage that was counted on the way here.
-                Step::Invalid { offset } => walk.skip_to(offset + store.log.layout().align()),
-                Step::Record { header, offset, .. } => {
-                    if header.tag.in_batch() {
-                        self.apply(store, &header.record, Place { slot, offset })?;
+                TableStep::Invalid { offset } => {
+                    walk.skip_to(offset + store.log.layout().align());
+                }
+                TableStep::Record { outline, offset } => {
+                    if outline.tag.in_batch() {
+                        self.apply(store, &outline, Place { slot: walk.slot(), offset })?;
                     }
                 }
             }
         }
+        Ok(())
     }
 
     /// Applies a record. Whatever the engine wrote fits again, in the same memory; but what damage took may
@@ -199,12 +215,12 @@ impl Replay {
     fn apply<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
-        record: &Record,
+        outline: &Outline,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
         let Store { storage, log, state } = store;
         let location = log.layout().location(at.slot, at.offset);
-        let applied = state.apply(storage, log, record, location);
+        let applied = state.apply(storage, log, outline, location);
         let is_full = matches!(
             applied,
             Err(ApplyError::TooMany {
@@ -213,30 +229,65 @@ impl Replay {
             })
         );
         let may_give_way = is_full && self.lost.is_some() && self.gives_way;
-        if !may_give_way || !state.give_way(storage, log, record, location)? {
+        if !may_give_way || !state.give_way(storage, log, outline, location)? {
             return applied;
         }
         self.given_up += 1;
-        match record {
-            Record::Adjacency { .. } => Ok(()),
-            _ => state.apply(storage, log, record, location),
+        match outline.subject {
+            Subject::List { .. } => Ok(()),
+            _ => state.apply(storage, log, outline, location),
         }
     }
 }
 
 /// A block that this capacity could not move is refused when it is met, not when the tail reaches it.
 fn check_body<S: Storage>(
-    store: &Store<'_, S>,
-    record: &Record,
+    store: &mut Store<'_, S>,
+    outline: &Outline,
+    at: Place,
 ) -> Result<(), ApplyError<S::Error>> {
-    let body = record.body_bytes(store.log.layout().index_form());
-    let capacity = store.log.body_bytes_max();
+    let Store { storage, log, .. } = store;
+    let capacity = log.body_bytes_max();
+    if outline.bytes <= capacity {
+        return Ok(());
+    }
+    // How long the body is stands in the header only. One that is hurt is written anew without a body.
+    let header = log.on(storage).mended_header(at)?;
+    let body = header.map_or(0, |header| header.record.body_bytes(log.layout().index_form()));
     match u32::try_from(body) {
         Ok(needed) if needed > capacity => {
             Err(ApplyError::TooMany { what: Limit::BlockBytes, needed, capacity })
         }
         _ => Ok(()),
     }
+}
+
+/// Counts what lives in the segments of the ring, which were replayed without counting.
+pub(super) fn recount<S: Storage>(store: &mut Store<'_, S>) -> Result<(), LogError<S::Error>> {
+    store.state.restart_counting();
+    store.state.count_pending(&store.log);
+    let mut slot = store.log.ring.tail();
+    for _ in 0..store.log.ring.live() {
+        let Some(at) = slot else { break };
+        let (first, end) = (store.log.layout().first_offset(), store.log.end_of(at));
+        let mut walk = TableWalk::by_pages(&store.log, at, first, end);
+        // Ends with the segment: every turn moves on by the alignment at least.
+        loop {
+            match walk.next(&mut store.log, &mut store.storage)? {
+                TableStep::End => break,
+                TableStep::Invalid { offset } => walk.skip_to(offset + store.log.layout().align()),
+                TableStep::Record { outline, offset } => {
+                    let location = store.log.layout().location(at, offset);
+                    let is_change = matches!(outline.subject, Subject::Edge(_));
+                    if !is_change && store.state.is_live(&outline.subject, location) {
+                        store.state.count(store.log.layout(), &outline);
+                    }
+                }
+            }
+        }
+        slot = store.log.ring.after(at);
+    }
+    Ok(())
 }
 
 impl<S: Storage> super::StorageEngine<'_, S> {

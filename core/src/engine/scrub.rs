@@ -2,14 +2,14 @@
 //!
 //! A record that lives is moved. One that does not live may still be needed: a tombstone voids what lies
 //! before it in the log, an index page describes what lies around it. It cannot be written anew elsewhere,
-//! nor can a segment's header. Then the tail is moved until their segment is free, which takes one turn of
-//! the ring at most.
+//! nor can a segment's header; and a hurt header that is left behind tells a little less with each bit. Then
+//! the tail is moved until their segment is free, which takes one turn of the ring at most.
 
 use super::StorageEngine;
 use super::error::WriteError;
 use super::survey::header_is_whole;
-use crate::compaction::{TailStep, move_record};
-use crate::format::{Header, Place};
+use crate::compaction::{TailStep, carry_named, move_record};
+use crate::format::{Header, Place, Subject};
 use crate::log::{BodyState, LogError, ReadLog, Step, Walk};
 use crate::state::Store;
 use crate::storage::Storage;
@@ -20,7 +20,8 @@ use crate::storage::Storage;
 pub struct Scrubbed {
     /// Bytes of the log that were looked at.
     pub read_bytes: u64,
-    /// Records, and headers of segments, in which one bit was flipped.
+    /// Records, and headers of segments, in which one bit was flipped; records whose header was damaged, and
+    /// of which their index page told all.
     pub mended: u32,
     /// Records that are needed and damaged beyond mending. `verify` names them.
     pub damaged: u32,
@@ -70,7 +71,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             let Some(slot) = next.filter(|slot| ring.slot(*slot).number() <= newest) else { break };
             let number = ring.slot(slot).number();
             self.scrub_segment(slot, &mut done)?;
-            self.scrub.number = number + 1;
+            self.scrub.number = number.saturating_add(1);
         }
         let turn_to = self.scrub.turn_to;
         while self.tail_number() <= turn_to.min(newest) {
@@ -103,6 +104,11 @@ impl<S: Storage> StorageEngine<'_, S> {
             let Store { storage, log, state } = &mut self.store;
             match walk.next(&mut log.on(storage))? {
                 Step::End => return Ok(()),
+                Step::Named { outline, offset } => {
+                    if self.scrub_named(Place { slot, offset }, &outline.subject, done)? {
+                        self.scrub.turn_to = number;
+                    }
+                }
                 Step::Invalid { offset } => {
                     let place = Place { slot, offset };
                     let (until, is_needed) =
@@ -119,6 +125,32 @@ impl<S: Storage> StorageEngine<'_, S> {
         }
     }
 
+    /// Looks at a record that only its index page names: it is written anew if the page tells all of it.
+    /// Whether it has to be left behind by moving the tail.
+    fn scrub_named(
+        &mut self,
+        at: Place,
+        subject: &Subject,
+        done: &mut Scrubbed,
+    ) -> Result<bool, WriteError<S::Error>> {
+        let location = self.store.log.layout().location(at.slot, at.offset);
+        if !self.store.state.is_live(subject, location) {
+            done.mended += 1;
+            return Ok(true);
+        }
+        if matches!(subject, Subject::Block { .. } | Subject::List { .. }) {
+            done.damaged += 1;
+            return Ok(false);
+        }
+        done.mended += 1;
+        self.have_step_room()?;
+        // Making room may have moved it already.
+        if self.store.state.is_live(subject, location) {
+            carry_named(&mut self.store, &mut self.fold, subject, location)?;
+        }
+        Ok(false)
+    }
+
     /// Looks at one record. Whether it has to be left behind by moving the tail.
     fn scrub_record(
         &mut self,
@@ -128,7 +160,8 @@ impl<S: Storage> StorageEngine<'_, S> {
     ) -> Result<bool, WriteError<S::Error>> {
         let Store { storage, log, state } = &mut self.store;
         let location = log.layout().location(at.slot, at.offset);
-        let is_live = state.is_live(&header.record, location);
+        let subject = header.record.subject();
+        let is_live = state.is_live(&subject, location);
         let header_is_whole = log.on(storage).header(at)?.is_some();
         match log.on(storage).body_state(at, header)? {
             BodyState::Sound if header_is_whole => return Ok(false),
@@ -142,10 +175,12 @@ impl<S: Storage> StorageEngine<'_, S> {
         if is_live {
             self.have_step_room()?;
             // Making room may have moved it already.
-            if self.store.state.is_live(&header.record, location) {
+            if self.store.state.is_live(&subject, location) {
                 move_record(&mut self.store, &mut self.fold, header, at, location)?;
             }
         }
-        Ok(!is_live)
+        // What was moved stays behind as it was hit. A second bit in its header would make it a record of
+        // which nobody knows what it held.
+        Ok(!is_live || !header_is_whole)
     }
 }

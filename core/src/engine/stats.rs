@@ -52,7 +52,8 @@ pub struct Stats {
     pub live_bytes: u64,
     /// Superseded records, index pages and segment ends, in bytes.
     pub dead_bytes: u64,
-    /// Bytes that live records may still take, in sum.
+    /// Bytes that live records may still take, with their index entries and with the gaps that records of
+    /// such lengths may leave at the ends of segments.
     pub free_bytes: u64,
     /// Erases of the least, of the average, and of the most often erased slot.
     pub erases_min: u32,
@@ -136,7 +137,7 @@ impl<S: Storage> StorageEngine<'_, S> {
             segments_free: layout.segments() - ring.live(),
             live_bytes: state.live.bytes,
             dead_bytes: used_bytes.saturating_sub(open_rest).saturating_sub(state.live.bytes),
-            free_bytes: limit.saturating_sub(state.live.charged),
+            free_bytes: limit.saturating_sub(state.live.taken(layout)),
             erases_min: erases().min().unwrap_or(0),
             erases_mean: u32::try_from(sum / u64::from(layout.segments().max(1)))
                 .unwrap_or(u32::MAX),

@@ -7,7 +7,7 @@ use crate::format::{
 };
 use crate::log::{Log, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
-use crate::storage::{Geometry, Storage};
+use crate::storage::{Geometry, Storage, read_around};
 
 /// Marks that an opening writes.
 const MARKS: u32 = 3;
@@ -40,7 +40,7 @@ impl StoreInfo {
 /// a flash chip.
 ///
 /// Reads a header's length at every multiple of 512 bytes until it finds one (which is mostly the
-/// first), then at the start of every segment.
+/// first), then at the start of every segment. Places that cannot be read are passed over.
 ///
 /// # Errors
 /// No header is readable, or the first readable one is of another format version.
@@ -50,11 +50,17 @@ pub fn probe<E>(
 ) -> Result<StoreInfo, OpenError<E>> {
     let mut at = 0;
     let mut found = None;
-    let mut other = None;
+    let (mut other, mut refused) = (None, None);
     while at + u64::from(HEADER_BYTES) <= len && found.is_none() {
         let mut bytes = [0; HEADER_BYTES as usize];
-        read(at, &mut bytes).map_err(|error| OpenError::Log(LogError::Storage(error)))?;
-        match FoundHeader::parse(&bytes) {
+        let parsed = match read(at, &mut bytes) {
+            Ok(()) => FoundHeader::parse(&bytes),
+            Err(error) => {
+                refused = Some(error);
+                Err(NotAHeader::Absent)
+            }
+        };
+        match parsed {
             Ok(header) if header.layout.slot_start(header.segment.slot) == at => {
                 found = Some(header)
             }
@@ -63,16 +69,15 @@ pub fn probe<E>(
         }
         at += PROBE_STEP;
     }
-    let Some(first) = found else {
-        let version = other.map(|found| OpenError::Version { found, known: FORMAT_VERSION });
-        return Err(version.unwrap_or(OpenError::NoStore));
-    };
+    let Some(first) = found else { return Err(no_header(other, refused)) };
     let mut newest = first;
     let segments = len / u64::from(first.layout.segment_bytes());
     for slot in 0..segments {
         let mut bytes = [0; HEADER_BYTES as usize];
         let at = slot * u64::from(first.layout.segment_bytes());
-        read(at, &mut bytes).map_err(|error| OpenError::Log(LogError::Storage(error)))?;
+        if read(at, &mut bytes).is_err() {
+            continue;
+        }
         if let Ok(header) = FoundHeader::parse(&bytes) {
             if u64::from(header.segment.slot) == slot
                 && header.segment.number > newest.segment.number
@@ -90,15 +95,25 @@ pub(super) fn read_header<S: Storage>(
     layout: &Layout,
     slot: u32,
 ) -> Result<Option<SegmentHeader>, S::Error> {
-    let bytes = header_bytes(storage, layout.slot_start(slot))?;
+    Ok(look_for_header(storage, layout, slot)?.ok())
+}
+
+/// As [`read_header`]; where there is none, because bytes are lost, the error that said so.
+pub(super) fn look_for_header<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    slot: u32,
+) -> Result<Result<SegmentHeader, Option<S::Error>>, S::Error> {
+    let (bytes, lost) = header_bytes(storage, layout.slot_start(slot))?;
     let found = FoundHeader::parse(&bytes).ok();
     let found = found.or_else(|| FoundHeader::mend(&bytes, Some(layout.store())));
     let ours = found.filter(|found| {
         found.segment.slot == slot
             && found.layout.store() == layout.store()
             && found.layout.segment_bytes() == layout.segment_bytes()
+            && found.layout.segments() <= layout.segments()
     });
-    Ok(ours.map(|found| found.segment))
+    Ok(ours.map(|found| found.segment).ok_or(lost))
 }
 
 /// Whether the header of a live segment reads as it was written, without a flipped bit.
@@ -107,23 +122,24 @@ pub(super) fn header_is_whole<S: Storage>(
     layout: &Layout,
     slot: u32,
 ) -> Result<bool, S::Error> {
-    Ok(FoundHeader::parse(&header_bytes(storage, layout.slot_start(slot))?).is_ok())
+    let (bytes, _) = header_bytes(storage, layout.slot_start(slot))?;
+    Ok(FoundHeader::parse(&bytes).is_ok())
 }
 
-/// The bytes of a header; read again if that fails.
-fn header_bytes<S: Storage>(
-    storage: &mut S,
-    at: u64,
-) -> Result<[u8; HEADER_BYTES as usize], S::Error> {
+/// The bytes of a header, and the error that says that some of them are lost.
+type HeaderRead<E> = ([u8; HEADER_BYTES as usize], Option<E>);
+
+/// Reads the bytes of a header, again if that fails, in the end around what is lost.
+fn header_bytes<S: Storage>(storage: &mut S, at: u64) -> Result<HeaderRead<S::Error>, S::Error> {
     let mut bytes = [0; HEADER_BYTES as usize];
-    let mut read = storage.read(at, &mut bytes);
+    let mut lost = None;
     for _ in 1..HEADER_READS {
-        if read.is_ok() {
-            break;
+        match storage.read(at, &mut bytes) {
+            Ok(()) => return Ok((bytes, None)),
+            Err(error) => lost = Some(error).filter(|error| storage.is_lost(error)),
         }
-        read = storage.read(at, &mut bytes);
     }
-    read.map(|()| bytes)
+    read_around(storage, at, &mut bytes).map(|()| (bytes, lost))
 }
 
 /// Finds the store's layout on its medium: the newest header decides. O(sectors) reads of a header's length.
@@ -136,7 +152,7 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
     let newest = match newest_header(storage, &medium, sound) {
         // A store of one segment has one header.
-        Err(OpenError::NoStore) => newest_header(storage, &medium, mended)?,
+        Err(OpenError::NoStore | OpenError::Log(_)) => newest_header(storage, &medium, mended)?,
         found => found?,
     };
     agree(&newest.layout, &medium)?;
@@ -157,13 +173,14 @@ fn newest_header<S: Storage>(
     for sector in 0..medium.sectors() {
         let at = sector * u64::from(medium.erase_bytes);
         // A sector that cannot be read holds no header that could be believed.
-        let bytes = match header_bytes(storage, at) {
-            Ok(bytes) => bytes,
+        let (bytes, lost) = match header_bytes(storage, at) {
+            Ok(read) => read,
             Err(error) => {
                 refused = Some(error);
                 continue;
             }
         };
+        refused = lost.or(refused);
         match parse(&bytes) {
             Ok(found) if found.layout.slot_start(found.segment.slot) == at => {
                 let newer =
@@ -174,11 +191,16 @@ fn newest_header<S: Storage>(
             _ => {}
         }
     }
-    newest.ok_or(match (other, refused) {
+    newest.ok_or(no_header(other, refused))
+}
+
+/// Why no header was found: one of another format version was, or else a read was refused, or there is none.
+fn no_header<E>(other: Option<u16>, refused: Option<E>) -> OpenError<E> {
+    match (other, refused) {
         (Some(found), _) => OpenError::Version { found, known: FORMAT_VERSION },
         (None, Some(error)) => OpenError::Log(LogError::Storage(error)),
         (None, None) => OpenError::NoStore,
-    })
+    }
 }
 
 fn agree<E>(layout: &Layout, medium: &Geometry) -> Result<(), OpenError<E>> {
@@ -221,12 +243,16 @@ pub(super) struct Survey {
     /// The newest segment that is retired by a record here, and by a record here that another follows.
     pub(super) retired: u32,
     retired_firm: u32,
+    /// The last record that says that a repair began or ended, if nothing is lost behind it.
+    pub(super) repair: Option<Record>,
     /// What it takes to copy the records but for the last: bytes, with their entries in index pages.
     pub(super) copy_bytes: u64,
     /// How many of them that are.
     copy_records: u32,
     /// Offset behind the last record.
     pub(super) end: u32,
+    /// Offset of the last index page, and of the last but one; 0 if there is none.
+    pages: [u32; 2],
 }
 
 /// A record and where it lies.
@@ -236,7 +262,8 @@ pub(super) struct Found {
     pub(super) bytes: u32,
     pub(super) kind: Kind,
     pub(super) in_batch: bool,
-    pub(super) id_entry: u32,
+    /// What its entry in an index page takes, in bytes.
+    entry: u32,
 }
 
 /// A batch that is not ended.
@@ -273,7 +300,8 @@ impl Survey {
                     in_hole = false;
                     survey.note(log, &header, offset, bytes);
                 }
-                Step::Invalid { offset } => {
+                // (A walk over what is unproven asks no page for a name.)
+                Step::Named { offset, .. } | Step::Invalid { offset } => {
                     if offset >= proven {
                         let Some(proof) = find_proof(log, storage, slot, offset)? else {
                             return Ok(survey);
@@ -292,6 +320,7 @@ impl Survey {
                         walk.skip_to(offset + bytes);
                     } else {
                         survey.holes += u32::from(!in_hole);
+                        survey.repair = None;
                         in_hole = true;
                         walk.skip_to(offset + log.layout().align());
                     }
@@ -303,12 +332,15 @@ impl Survey {
     /// One more record.
     fn note(&mut self, log: &Log<'_>, header: &Header, offset: u32, bytes: u32) {
         let kind = header.tag.kind();
-        let id_entry = log.layout().index_form().entry_bytes(kind.has_id());
+        let entry = log.layout().index_form().entry_bytes(kind);
         self.pass_last();
         let in_batch = header.tag.in_batch();
-        self.last = Some(Found { offset, bytes, kind, in_batch, id_entry });
+        self.last = Some(Found { offset, bytes, kind, in_batch, entry });
         if let Record::Retire { segment, .. } = header.record {
             self.retired = self.retired.max(segment);
+        }
+        if kind == Kind::Damage {
+            self.repair = Some(header.record);
         }
         if kind == Kind::Mark {
             match self.first_mark {
@@ -318,6 +350,9 @@ impl Survey {
                 }
                 Some(_) => {}
             }
+        }
+        if kind == Kind::Index {
+            self.pages = [offset, self.pages[0]];
         }
         // A page of the index stands wherever it was full, be it between two marks.
         self.records += u32::from(kind != Kind::Index);
@@ -341,6 +376,12 @@ impl Survey {
             self.copy_bytes += last.cost();
             self.copy_records += 1;
         }
+    }
+
+    /// Offset of the last index page before `end`, which is that of the last record or behind it; 0 if there
+    /// is none.
+    pub(super) fn index_before(&self, end: u32) -> u32 {
+        self.pages.into_iter().find(|page| *page < end).unwrap_or(0)
     }
 
     /// Whether the segment counts: something valid follows its header, or its two marks are there.
@@ -377,7 +418,7 @@ impl Survey {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;
         // Three marks, and the end of a batch behind the last record.
-        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(false));
+        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(Kind::Mark));
         self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 
@@ -395,7 +436,7 @@ impl Found {
 
     /// What writing it again takes.
     pub(super) fn cost(&self) -> u64 {
-        u64::from(self.bytes) + u64::from(self.id_entry)
+        u64::from(self.bytes) + u64::from(self.entry)
     }
 }
 
@@ -411,7 +452,7 @@ fn find_proof<S: Storage>(
     let ordered = log.layout().geometry().keeps_write_order;
     let mut at = from + log.layout().align();
     while let Some((offset, header)) = log.on(storage).next_header(slot, at)? {
-        if ordered || header.tag.marked() {
+        if ordered || header.tag.marked() || planted::is(Fault::TearIsDamage) {
             return Ok(Some(offset));
         }
         at = offset + log.layout().align();

@@ -1,20 +1,29 @@
 //! Verify: every check on media, and every invariant between media and RAM.
 
 use super::error::ReadError;
+use super::survey::{header_is_whole, read_header};
 use super::{Mode, StorageEngine};
-use crate::format::{Place, Record};
-use crate::log::{BodyState, LogError, ReadLog, Step, Walk};
-use crate::state::{Charge, List, Store};
+use crate::format::{Place, Subject};
+use crate::log::{BodyState, Log, LogError, ReadLog, Step, Walk};
+use crate::state::{Charge, List, Share, Store};
 use crate::storage::Storage;
-use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber};
+use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber, Sequence};
 
 /// Something that `verify` found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Finding {
-    /// Bytes that are no valid record, where there should be one.
+    /// Bytes that are no valid record, where there should be one; or, at 0, no valid header of the segment.
     NoRecord {
+        /// Number of the segment.
+        segment: u32,
+        /// Where they start, in bytes.
+        offset: u32,
+    },
+    /// The same, or a segment's header that is lost, where a repair has made count what is left: it stays
+    /// until the tail has passed it.
+    Repaired {
         /// Number of the segment.
         segment: u32,
         /// Where they start, in bytes.
@@ -29,6 +38,17 @@ pub enum Finding {
         /// The id that it holds, if it holds one.
         id: Option<BlockId>,
         /// Whether it is needed; a superseded one is not.
+        live: bool,
+    },
+    /// A record whose header does not validate; its index page says what it was about.
+    Header {
+        /// Number of the segment.
+        segment: u32,
+        /// Where the record starts, in bytes.
+        offset: u32,
+        /// The id that it holds, if it holds one.
+        id: Option<BlockId>,
+        /// Whether something is lost: the content of a block, or a list of edges, that is needed.
         live: bool,
     },
     /// A record in which one bit is flipped: nothing is lost, and moving it writes it right.
@@ -61,7 +81,7 @@ pub enum Finding {
         /// The node that does not.
         other: u32,
     },
-    /// The sum of live bytes is not what the records are.
+    /// The sum of live bytes, or how many records of which length there are, is not what the records are.
     LiveBytes {
         /// The sum that was kept.
         kept: u64,
@@ -78,7 +98,13 @@ pub enum Finding {
 impl Finding {
     /// Whether something is lost by it.
     pub fn is_loss(&self) -> bool {
-        !matches!(self, Self::Body { live: false, .. } | Self::OneBit { .. })
+        !matches!(
+            self,
+            Self::Body { live: false, .. }
+                | Self::Header { live: false, .. }
+                | Self::OneBit { .. }
+                | Self::Repaired { .. }
+        )
     }
 }
 
@@ -139,7 +165,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let live = self.verify_records(&mut report)?;
         let kept = self.store.state.live;
         if kept != live {
-            report.add(Finding::LiveBytes { kept: kept.charged, found: live.charged });
+            report.add(Finding::LiveBytes { kept: kept.bytes, found: live.bytes });
         }
         self.verify_nodes(&mut report)?;
         self.verify_tables(&mut report)?;
@@ -176,20 +202,37 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         report: &mut Report<F>,
     ) -> Result<Charge, ReadError<S::Error>> {
+        let repaired = self.repaired;
         let Store { storage, log, state } = &mut self.store;
         let mut live = Charge::default();
         let mut slot = log.ring.tail();
         for _ in 0..log.ring.live() {
             let Some(at) = slot else { break };
             let segment = log.ring.slot(at).number();
+            let of_header = check_header(log, storage, at, repaired).map_err(ReadError::Storage)?;
+            of_header.into_iter().for_each(|finding| report.add(finding));
             let mut walk = Walk::new(at, log.layout().first_offset(), log.end_of(at));
             let mut in_damage = false;
             loop {
                 match walk.next(&mut log.on(storage))? {
                     Step::End => break,
+                    Step::Named { outline, offset } => {
+                        in_damage = false;
+                        report.sum.records += 1;
+                        let location = log.layout().location(at, offset);
+                        let is_live = state.is_live(&outline.subject, location);
+                        if is_live {
+                            live.add(Share::of_outline(log.layout(), &outline));
+                        }
+                        let id = outline.subject.id().copied();
+                        let has_body =
+                            matches!(outline.subject, Subject::Block { .. } | Subject::List { .. });
+                        let live = is_live && has_body;
+                        report.add(Finding::Header { segment, offset, id, live });
+                    }
                     Step::Invalid { offset } => {
                         if !in_damage {
-                            report.add(Finding::NoRecord { segment, offset });
+                            report.add(hole(log, Place { slot: at, offset }, repaired));
                         }
                         in_damage = true;
                         walk.skip_to(offset + log.layout().align());
@@ -198,10 +241,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                         in_damage = false;
                         report.sum.records += 1;
                         let place = Place { slot: at, offset };
-                        let is_live =
-                            state.is_live(&header.record, log.layout().location(at, offset));
+                        let outline = log.outline_of(&header);
+                        let location = log.layout().location(at, offset);
+                        let is_live = state.is_live(&outline.subject, location);
                         if is_live {
-                            live.add(Charge::of_header(log.layout(), &header));
+                            live.add(Share::of_outline(log.layout(), &outline));
                         }
                         let id = header.record.id().copied();
                         let flipped = log.on(storage).header(place)?.is_none();
@@ -235,11 +279,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 continue;
             }
             let home = state.index.home(number);
-            match self.record_at(home)? {
-                Some(Record::Block { number: found, .. }) if found == number => {
+            match self.subject_at(home)? {
+                Some(Subject::Block { number: found, .. }) if found == number => {
                     report.sum.blocks += 1
                 }
-                Some(Record::Node { number: found, .. }) if found == number => {}
+                Some(Subject::Node { number: found, .. }) if found == number => {}
                 _ => report.add(Finding::Node { number: number.get() }),
             }
             for direction in Direction::BOTH {
@@ -249,13 +293,16 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(())
     }
 
-    fn record_at(&mut self, at: Location) -> Result<Option<Record>, ReadError<S::Error>> {
+    fn subject_at(&mut self, at: Location) -> Result<Option<Subject>, ReadError<S::Error>> {
         if at.is_none() {
             return Ok(None);
         }
         let Store { storage, log, .. } = &mut self.store;
-        let place = log.layout().place(at);
-        Ok(log.on(storage).mended_header(place)?.map(|header| header.record))
+        match log.on(storage).known_outline(at) {
+            Ok(known) => Ok(Some(known.subject)),
+            Err(LogError::Corrupt { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Each edge of the list must be known at its other end.
@@ -331,11 +378,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let mut failed = None;
         let sound = state.index.check_hashes(|number| {
             let home = state.index.home(number);
-            let place = log.layout().place(home);
-            match log.on(storage).mended_header(place) {
-                Ok(header) => {
-                    header.and_then(|header| header.record.id().map(|id| state.index.hash(id)))
-                }
+            match log.on(storage).known_outline(home) {
+                Ok(known) => known.subject.id().map(|id| state.index.hash(id)),
+                Err(LogError::Corrupt { .. }) => None,
                 Err(error) => {
                     failed = Some(error);
                     None
@@ -352,6 +397,32 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             report.add(Finding::Memory { table });
         });
         Ok(())
+    }
+}
+
+/// What there is to say of a segment's header.
+fn check_header<S: Storage>(
+    log: &Log<'_>,
+    storage: &mut S,
+    slot: u32,
+    repaired: Sequence,
+) -> Result<Option<Finding>, S::Error> {
+    let segment = log.ring.slot(slot).number();
+    let header = read_header(storage, log.layout(), slot)?;
+    if header.is_none_or(|header| header.number != segment) {
+        return Ok(Some(hole(log, Place { slot, offset: 0 }, repaired)));
+    }
+    let is_whole = header_is_whole(storage, log.layout(), slot)?;
+    Ok((!is_whole).then_some(Finding::OneBit { segment, offset: 0, id: None }))
+}
+
+/// Where there should be something valid, and is not: it is lost, unless a repair has come after it.
+fn hole(log: &Log<'_>, at: Place, repaired: Sequence) -> Finding {
+    let (segment, offset) = (log.ring.slot(at.slot).number(), at.offset);
+    if log.ring.position(at.slot, offset) < repaired {
+        Finding::Repaired { segment, offset }
+    } else {
+        Finding::NoRecord { segment, offset }
     }
 }
 

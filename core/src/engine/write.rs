@@ -1,18 +1,25 @@
 //! Writing a batch: limits first, then room, then its records, then what they mean.
+//!
+//! Up to the door the batch is the caller's; from there on it is the engine's, and only that is written.
 
+use super::batch::Batch;
 use super::damage::Damage;
 use super::error::WriteError;
 use super::operation::{Expect, Operation};
 use super::plan::{Needs, Records};
 use super::{Durability, Mode, StorageEngine};
-use crate::compaction::{Pace, Reserve, TailStep, purge_step};
+use crate::compaction::{Filling, Pace, Reserve, TailStep, purge_step};
 use crate::format::{Place, Record};
-use crate::log::{Log, LogError, ReadLog};
+use crate::log::{Log, LogError, ReadLog, Source};
+use crate::memory::owned::{Caller, Engine, Owned};
 use crate::planted::{self, Fault};
-use crate::state::{Charge, Limit, Store};
+use crate::state::{Charge, Limit, Share, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
 use core::sync::atomic::Ordering;
+
+/// A batch whose limits were checked, and what it needs.
+type Admitted<'o> = (Owned<Batch<'o>, Engine>, Needs);
 
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
@@ -74,10 +81,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         operations: &[Operation<'_>],
     ) -> Result<Sequence, WriteError<S::Error>> {
+        // Nothing is to come, so that the content cannot break off.
+        let written = self.write_all(Batch::of(operations), &mut |_| None)?;
+        Ok(written.unwrap_or(self.sequence))
+    }
+
+    /// Writes a batch, of whose content some may come from a source. `None` if that broke off.
+    pub(super) fn write_all(
+        &mut self,
+        batch: Owned<Batch<'_>, Caller>,
+        source: &mut Source<'_>,
+    ) -> Result<Option<Sequence>, WriteError<S::Error>> {
         let newest = self.store.log.number_max();
-        let written = self.write_batch(operations);
+        let written = self.write_batch(batch, source);
         self.forget_checks(newest);
-        written
+        written.map(|is_whole| is_whole.then_some(self.sequence))
     }
 
     /// Forgets what is known of the checksums in slots whose segments came after `newest`.
@@ -92,54 +110,70 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
     }
 
+    /// Returns whether all of the content came.
     fn write_batch(
         &mut self,
-        operations: &[Operation<'_>],
-    ) -> Result<Sequence, WriteError<S::Error>> {
+        batch: Owned<Batch<'_>, Caller>,
+        source: &mut Source<'_>,
+    ) -> Result<bool, WriteError<S::Error>> {
         self.check_writable()?;
-        self.check_sizes(operations)?;
-        let needs = match self.survey_batch(operations) {
+        let Some((batch, needs)) = self.admit(batch)? else { return Ok(true) };
+        self.store.log.next_node = self.store.state.index.high_water();
+        let newest = self.store.log.number_max();
+        self.make_room(&needs).map_err(|error| self.fail(error))?;
+        // A source may not return, so that what follows the batch is not reached.
+        self.forget_checks(newest);
+        let operations = batch.get(&Engine::token());
+        // Making room may have freed the number of an edge's end, which is then named anew: a batch
+        // of one record could become one of two. Content that is to come needs an end that it came.
+        let single = needs.records == 1
+            && operations.to_come().is_none()
+            && self.survey_batch(operations)?.records == 1;
+        self.write_records(&batch, !single, source).inspect_err(|_| {
+            // What was written of the batch is void only once a recovery says so.
+            if !planted::is(Fault::GoesOnAfterFailure) {
+                self.give_up();
+            }
+        })
+    }
+
+    /// The door: a batch becomes the engine's when every limit was checked. `None` if it changes nothing.
+    fn admit<'o>(
+        &mut self,
+        batch: Owned<Batch<'o>, Caller>,
+    ) -> Result<Option<Admitted<'o>>, WriteError<S::Error>> {
+        let caller = Caller::token();
+        let asked = batch.get(&caller);
+        self.check_sizes(asked)?;
+        let needs = match self.survey_batch(asked) {
             Err(
                 WriteError::NodesFull { .. }
                 | WriteError::HubPagesFull { .. }
                 | WriteError::BatchTooLarge { .. },
-            ) if self.free_places()? => self.survey_batch(operations)?,
+            ) if self.free_places()? => self.survey_batch(asked)?,
             needs => needs?,
         };
         if needs.records == 0 {
-            return Ok(self.sequence);
+            return Ok(None);
         }
         let needs = match self.check_needs(&needs) {
             // What is pending is charged more than it takes when it is folded.
             Err(WriteError::Full { .. }) if self.free_places()? => {
-                let needs = self.survey_batch(operations)?;
+                let needs = self.survey_batch(asked)?;
                 self.check_needs(&needs)?;
                 needs
             }
             checked => checked.map(|()| needs)?,
         };
-        if needs.records == 0 {
-            return Ok(self.sequence);
-        }
-        self.store.log.next_node = self.store.state.index.high_water();
-        self.make_room(&needs).map_err(|error| self.fail(error))?;
-        // Making room may have freed the number of an edge's end, which is then named anew: a batch
-        // of one record could become one of two.
-        let single = needs.records == 1 && self.survey_batch(operations)?.records == 1;
-        if let Err(error) = self.write_records(operations, !single) {
-            // What was written of the batch is void only once a recovery says so.
-            if !planted::is(Fault::GoesOnAfterFailure) {
-                self.give_up();
-            }
-            return Err(error);
-        }
-        Ok(self.sequence)
+        let batch = batch.transfer(&caller);
+        Ok((needs.records > 0).then_some((batch, needs)))
     }
 
     /// Whether batches may be written.
     pub(super) fn check_writable(&self) -> Result<(), WriteError<S::Error>> {
         match (self.mode, self.lost) {
             (Mode::Writing, None) => Ok(()),
+            (Mode::Writing, _) if planted::is(Fault::DegradedWritten) => Ok(()),
             (Mode::Writing, Some(Damage { segment, offset, .. })) => {
                 Err(WriteError::Degraded { segment, offset })
             }
@@ -197,13 +231,16 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         let Store { storage, log, .. } = &mut self.store;
         log.sync(storage)?;
-        log.append(storage, &Record::Mark, false, &[])?;
+        if !planted::is(Fault::CloseUnmarked) {
+            log.append(storage, &Record::Mark, false, &[])?;
+        }
         log.sync(storage)?;
         Ok(())
     }
 
     /// The limits that can be checked without looking at the store.
-    fn check_sizes(&self, operations: &[Operation<'_>]) -> Result<(), WriteError<S::Error>> {
+    fn check_sizes(&self, batch: &Batch<'_>) -> Result<(), WriteError<S::Error>> {
+        let operations = batch.operations();
         let too_large =
             |what, len: u64, max: u64| Err(WriteError::BatchTooLarge { what, len, max });
         let max = self.plan.operations_max();
@@ -215,8 +252,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let max = u64::from(self.capacity.block_bytes).min(segment - segment / 1024 - 64);
         for operation in operations {
             let Operation::Put { block, .. } = operation else { continue };
-            let lens = [block.source_uri.len(), block.metadata.len(), block.content.len()];
-            let len = lens.iter().fold(0u64, |sum, len| sum.saturating_add(*len as u64));
+            let len = batch.lens(block).iter().fold(0u64, |sum, len| sum.saturating_add(*len));
             if len > max {
                 return Err(WriteError::BlockTooLarge { len, max });
             }
@@ -225,18 +261,16 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The first pass: what the batch needs.
-    fn survey_batch(
-        &mut self,
-        operations: &[Operation<'_>],
-    ) -> Result<Needs, WriteError<S::Error>> {
+    fn survey_batch(&mut self, batch: &Batch<'_>) -> Result<Needs, WriteError<S::Error>> {
+        let operations = batch.operations();
         let mut needs = Needs::default();
         self.plan.start(&self.store, operations.len());
         for (at, operation) in operations.iter().enumerate() {
-            let records = self.plan.resolve(&mut self.store, operations, at)?;
+            let records = self.plan.resolve(&mut self.store, batch, at)?;
             needs.records += records.len() as u32;
             needs.adds |= matches!(operation, Operation::Put { .. } | Operation::Link(_));
             for record in &records {
-                needs.charge.add(self.store.charge(record));
+                needs.charge.add(self.store.share(record));
                 self.count(operations, at, record, &mut needs)?;
             }
             if matches!(operation, Operation::Link(_)) && !records.is_empty() {
@@ -245,7 +279,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 let missing = 3 - records.len() as u32;
                 let node =
                     Record::Node { number: NodeNumber::new(u32::MAX), id: BlockId::default() };
-                (0..missing).for_each(|_| needs.charge.add(self.store.charge(&node)));
+                (0..missing).for_each(|_| needs.charge.add(self.store.share(&node)));
             }
         }
         Ok(needs)
@@ -270,8 +304,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 needs.intents += 1;
                 let home = state.index.home(*number);
                 if !home.is_none() {
-                    let header = log.on(storage).known_header(home)?;
-                    needs.replaced.add(Charge::of_header(log.layout(), &header));
+                    let old = log.on(storage).known_outline(home)?;
+                    needs.replaced.add(Share::of_outline(log.layout(), &old));
                 }
             }
             Record::Block { number, .. }
@@ -279,8 +313,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             | Record::Tombstone { number, .. } => {
                 let home = state.index.home(*number);
                 if !home.is_none() {
-                    let header = log.on(storage).known_header(home)?;
-                    needs.replaced.add(Charge::of_header(log.layout(), &header));
+                    let old = log.on(storage).known_outline(home)?;
+                    needs.replaced.add(Share::of_outline(log.layout(), &old));
                 }
             }
             _ => {}
@@ -305,33 +339,51 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let (what, max) = (Limit::BatchBytes, u64::from(self.capacity.batch_bytes));
             return Err(WriteError::BatchTooLarge { what, len: bytes, max });
         }
-        let layout = self.store.log.layout();
-        let usable = u64::from(Charge::usable(layout));
-        let reserve = Reserve::of(layout.segments());
-        let (live, new) = (self.store.state.live.charged, needs.charge.charged);
         if planted::is(Fault::FullUnchecked) {
             return Ok(());
         }
-        let grows = needs.adds && new > needs.replaced.charged;
-        let limit = u64::from(reserve.live_slots()) * usable;
-        let after = (live + new).saturating_sub(needs.replaced.charged);
-        let full = |limit: u64, used: u64| {
-            Err(WriteError::Full { needed: new, free: limit.saturating_sub(used) })
-        };
-        if grows && after > limit {
-            return full(limit, live.saturating_sub(needs.replaced.charged));
-        }
+        self.check_room(&needs.charge, &needs.replaced, needs.adds)
+    }
+
+    /// Whether the store is too full for what is new.
+    fn check_room(
+        &self,
+        new: &Charge,
+        replaced: &Charge,
+        adds: bool,
+    ) -> Result<(), WriteError<S::Error>> {
+        let layout = self.store.log.layout();
+        let (live, reserve) = (&self.store.state.live, Reserve::of(layout.segments()));
+        let bytes = |slots: u32| u64::from(slots) * u64::from(Charge::usable(layout));
+        let limit = bytes(reserve.live_slots());
         // Until the batch is whole, what it replaces lives as well.
-        let room = u64::from(layout.segments().saturating_sub(reserve.step_slots())) * usable;
-        if live + new > room {
-            return full(room, live);
+        let together = live.with(new);
+        if together.is_surely_within(limit) {
+            return Ok(());
+        }
+        let full = |limit: u64, taken: u64| {
+            let before = live.without(replaced).taken(layout);
+            let (needed, free) = (taken.saturating_sub(before), limit.saturating_sub(before));
+            Err(WriteError::Full { needed, free })
+        };
+        let after = together.without(replaced).taken(layout);
+        if adds && after > limit && after > live.taken(layout) {
+            return full(limit, after);
+        }
+        // The tail does not move inside a batch, whose records lie side by side, so that what is new need not
+        // be charged as if each of its records lay between long ones.
+        let room = bytes(layout.segments().saturating_sub(reserve.step_slots()));
+        let apart = live.taken_at_most(layout).saturating_add(new.taken_at_most(layout));
+        let most = together.taken_at_most(layout).min(apart);
+        if most > room {
+            return full(room, most);
         }
         Ok(())
     }
 
     /// Moves the tail, folds and cleans up until the batch fits, a share of it ahead of need.
     fn make_room(&mut self, needs: &Needs) -> Result<(), WriteError<S::Error>> {
-        self.keep_pace(needs.charge.bytes)?;
+        self.keep_pace(&needs.charge)?;
         // One neighbour of a deleted node is cleaned up for each batch, more where places are needed.
         if !self.store.state.intents.is_empty() {
             self.have_step_room()?;
@@ -348,25 +400,37 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 break;
             }
         }
-        let usable = u64::from(Charge::usable(self.store.log.layout()));
-        let segments = u32::try_from(needs.charge.charged.div_ceil(usable)).unwrap_or(u32::MAX);
-        let slots = Reserve::of(self.store.log.layout().segments()).step_slots();
+        let layout = self.store.log.layout();
+        // The end of a batch takes its own place.
+        let end = Share::of(layout, &Record::BatchEnd { records: needs.records }).bytes;
+        let bytes = needs.charge.taken(layout) + end;
+        let segments = bytes.div_ceil(u64::from(Charge::usable(layout)));
+        let segments = u32::try_from(segments).unwrap_or(u32::MAX);
+        let segments = if planted::is(Fault::BatchSizeUncounted) { 1 } else { segments };
+        let slots = Reserve::of(layout.segments()).step_slots();
         self.have_free_slots(slots.saturating_add(segments).saturating_sub(1), needs)
     }
 
-    /// Moves as much of the tail as the pace asks for a put of so many bytes; at most one segment is freed.
-    fn keep_pace(&mut self, put: u64) -> Result<(), WriteError<S::Error>> {
-        let layout = *self.store.log.layout();
-        let (live, free) = (self.store.state.live.bytes, self.store.log.ring.free());
+    /// Moves as much of the tail as the pace asks for a put that takes so much.
+    fn keep_pace(&mut self, put: &Charge) -> Result<(), WriteError<S::Error>> {
+        let Store { log, state, .. } = &self.store;
+        let layout = log.layout();
+        let (free, usable) = (log.ring.free(), Charge::usable(layout));
         let reserve = Reserve::of(layout.segments());
-        let pace = Pace::of(reserve, put, live, free, Charge::usable(&layout));
-        let mut moved = 0;
-        while moved < pace.move_bytes {
+        if Pace::rests(reserve, free, usable) {
+            return Ok(());
+        }
+        let (live, put) = (state.live.taken(layout), put.taken(layout));
+        let rest = layout.segment_bytes() - log.at();
+        let pace = Pace::of(reserve, put, &Filling { live, free, rest, usable });
+        let (mut moved, mut freed) = (0, 0);
+        while moved < pace.move_bytes && freed < pace.free_segments {
             self.have_step_room()?;
             match self.tail.step(&mut self.store, &mut self.fold)? {
                 TailStep::Moved { bytes } => moved += bytes,
                 TailStep::Passed => {}
-                TailStep::Retired | TailStep::Nothing => break,
+                TailStep::Retired => freed += 1,
+                TailStep::Nothing => break,
             }
         }
         Ok(())
@@ -385,13 +449,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let slots = if planted::is(Fault::NoReserve) { 1 } else { slots };
         while self.store.log.ring.free() < slots {
             let step = self.tail.step(&mut self.store, &mut self.fold)?;
-            let tail = self.tail_number();
-            if step == TailStep::Nothing || tail > turn {
-                let usable = u64::from(Charge::usable(self.store.log.layout()));
-                let free = u64::from(self.store.log.ring.free()) * usable;
-                return Err(WriteError::Full { needed: needs.charge.charged, free });
+            let ends_turn = step == TailStep::Nothing || self.tail_number() > turn;
+            if ends_turn && self.store.log.ring.free() < slots {
+                let layout = self.store.log.layout();
+                let free =
+                    u64::from(self.store.log.ring.free()) * u64::from(Charge::usable(layout));
+                return Err(WriteError::Full { needed: needs.charge.taken(layout), free });
             }
         }
+        Ok(())
+    }
+
+    /// What a planted fault does between two operations of a batch.
+    fn move_inside(&mut self) -> Result<(), WriteError<S::Error>> {
+        self.have_step_room()?;
+        self.tail.step(&mut self.store, &mut self.fold)?;
         Ok(())
     }
 
@@ -402,19 +474,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The second pass: the records, on media; and then what they mean. A batch of one record needs
-    /// no end: it is whole, or it is not valid.
+    /// no end: it is whole, or it is not valid. Returns whether all of the content came.
     fn write_records(
         &mut self,
-        operations: &[Operation<'_>],
+        batch: &Owned<Batch<'_>, Engine>,
         in_batch: bool,
-    ) -> Result<(), WriteError<S::Error>> {
+        source: &mut Source<'_>,
+    ) -> Result<bool, WriteError<S::Error>> {
+        let batch = batch.get(&Engine::token());
         self.store.log.flush(&mut self.store.storage)?;
         let slot = self.store.log.ring.head().unwrap_or_default();
         let from = Place { slot, offset: self.store.log.at() };
-        self.plan.start(&self.store, operations.len());
-        let (mut records, mut given) = (0, 0);
-        for (at, operation) in operations.iter().enumerate() {
-            let becomes: Records = self.plan.resolve(&mut self.store, operations, at)?;
+        self.plan.start(&self.store, batch.operations().len());
+        let (mut records, mut given, mut is_whole) = (0, 0, true);
+        for (at, operation) in batch.operations().iter().enumerate() {
+            let becomes: Records = self.plan.resolve(&mut self.store, batch, at)?;
             for record in &becomes {
                 let body = match (record, operation) {
                     (Record::Block { .. }, Operation::Put { block, .. }) => {
@@ -423,18 +497,37 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     _ => [&[][..]; 3],
                 };
                 let Store { storage, log, .. } = &mut self.store;
-                log.append(storage, record, in_batch, &body)?;
+                let mut writer = log.begin(storage, record, in_batch)?;
+                for part in body {
+                    writer.body(part)?;
+                }
+                if let Some(bytes) = batch.to_come() {
+                    is_whole = Self::write_content(&mut self.mode, &mut writer, bytes, source)?;
+                }
+                writer.end()?;
                 records += 1;
             }
+            if in_batch && planted::is(Fault::MovesInsideBatch) {
+                self.move_inside()?;
+            }
             if !becomes.is_empty() {
-                given += given_bytes(operation);
+                given += batch.given_bytes(operation);
             }
         }
         if records == 0 {
             // Making room freed the node that was to be deleted.
-            return Ok(());
+            return Ok(true);
         }
         let Store { storage, log, .. } = &mut self.store;
+        if !is_whole {
+            // An end that counts no records voids what lies before it; two, since a batch whose end is
+            // damaged counts.
+            for _ in 0..2 {
+                log.append(storage, &Record::BatchEnd { records: 0 }, true, &[])?;
+            }
+            log.flush(storage)?;
+            return Ok(false);
+        }
         if in_batch {
             log.append(storage, &Record::BatchEnd { records }, true, &[])?;
         }
@@ -450,18 +543,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             return Err(error.into());
         }
         self.given_bytes += given;
-        Ok(())
-    }
-}
-
-/// What a caller gave to be stored, in bytes: ids, versions and contents.
-fn given_bytes(operation: &Operation<'_>) -> u64 {
-    match operation {
-        Operation::Put { block, .. } => {
-            let lens = [block.source_uri.len(), block.metadata.len(), block.content.len()];
-            lens.iter().map(|len| *len as u64).sum::<u64>() + 24
-        }
-        Operation::Delete(_) | Operation::DeleteBlock(_) => 16,
-        Operation::Link(_) | Operation::Unlink(_) => 34,
+        Ok(true)
     }
 }

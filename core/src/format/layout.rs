@@ -59,7 +59,7 @@ impl Layout {
         }
         let least = if segment_bytes >= LARGE_SEGMENT_BYTES { ALIGN_LARGE } else { ALIGN_SMALL };
         let align = least.max(write);
-        let max = u64::from(align) * u64::from(u32::MAX / 2);
+        let max = u64::from(align) << u32::BITS;
         if geometry.capacity_bytes > max {
             return Err(LayoutError::Capacity { given: geometry.capacity_bytes, max });
         }
@@ -84,7 +84,7 @@ impl Layout {
 
     /// Number of whole segments on the medium.
     pub const fn segments(&self) -> u32 {
-        // Fits: the capacity is at most 2^31 alignment units, and a segment is many of them.
+        // Fits: the capacity is at most 2^32 alignment units, and a segment is many of them.
         (self.geometry.capacity_bytes / self.segment_bytes as u64) as u32
     }
 

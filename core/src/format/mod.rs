@@ -9,6 +9,7 @@ mod check;
 mod entry;
 mod layout;
 mod mend;
+mod outline;
 mod page;
 mod record;
 mod segment;
@@ -21,6 +22,7 @@ pub use check::{CHUNK_BYTES, Crc, Salt};
 pub use entry::{entry_bytes, entry_key};
 pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};
 pub use mend::{Flip, SPOILED};
+pub use outline::{Outline, PageEntry, Subject};
 pub use page::{Column, OFFSET_UNIT};
 pub use record::{
     CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, Header, HeaderBytes, IndexHeader, Kind,

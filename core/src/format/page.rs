@@ -9,14 +9,20 @@
 //! ```text
 //! small segments (below 256 KiB)          large segments
 //!   offsets  2*n  in units of four bytes    tags      n   first byte of each record
-//!                                           numbers 4*n   node number, 0 where there is none
+//!                                           numbers 4*n   node number (of an edge: its source), records of
+//!                                                         a batch, or 0
 //!                                           offsets 4*n   in bytes
 //!                                           ids    16*k   of the k records that hold one
 //!                                           versions 8*k  of those; 0 where it is no block
+//!                                           targets  4*e  of the e changes of edges
+//!                                           kinds    2*e  of those
 //! ```
+//!
+//! From full columns recovery takes all that it needs of nearly every record, without touching it; and where
+//! a record's header is hurt, they name what it was about.
 
 use super::layout::IndexForm;
-use super::record::IndexHeader;
+use super::record::{IndexHeader, Kind};
 
 /// The most entries of a page where pages hold offsets only.
 const ENTRIES_OFFSETS: u32 = 64;
@@ -25,7 +31,8 @@ const ENTRIES_COLUMNS: u32 = 1024;
 /// Offsets of two bytes count in this unit: the least alignment of small segments.
 pub const OFFSET_UNIT: u32 = 4;
 
-/// The columns of a page. Ids and versions have an entry only for records that hold an id.
+/// The columns of a page. Ids and versions have an entry only for records that hold an id, targets and kinds
+/// only for changes of edges.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs, reason = "each is the column of the same name")]
 pub enum Column {
@@ -34,6 +41,8 @@ pub enum Column {
     Offsets,
     Ids,
     Versions,
+    Targets,
+    Kinds,
 }
 
 impl IndexForm {
@@ -45,20 +54,40 @@ impl IndexForm {
         }
     }
 
-    /// Length of a page's body with that many entries, `ids` of them with an id, in bytes.
-    pub const fn body_bytes(self, entries: u32, ids: u32) -> u64 {
+    /// Length of the body of a page that describes so many records, in bytes.
+    pub const fn body_bytes(self, of: &IndexHeader) -> u64 {
         match self {
-            Self::Offsets => entries as u64 * 2,
-            Self::Columns => entries as u64 * 9 + ids as u64 * 24,
+            Self::Offsets => of.entries as u64 * 2,
+            Self::Columns => of.entries as u64 * 9 + of.ids as u64 * 24 + of.edges as u64 * 6,
         }
     }
 
+    /// Length of the longest body of a page, in bytes.
+    pub const fn body_bytes_max(self) -> u64 {
+        // An entry with an id is the longest.
+        self.entries_max() as u64 * self.entry_bytes(Kind::Block) as u64
+    }
+
     /// Bytes that describing one record may add to the log, at most; used to decide when the store is full.
-    pub const fn entry_bytes(self, has_id: bool) -> u32 {
+    pub const fn entry_bytes(self, kind: Kind) -> u32 {
         match self {
             Self::Offsets => 2,
-            Self::Columns if has_id => 33,
+            Self::Columns if kind.has_id() => 33,
+            Self::Columns if kind.is_edge() => 15,
             Self::Columns => 9,
+        }
+    }
+}
+
+impl Column {
+    /// Length of an entry, in bytes.
+    pub const fn width(self) -> u32 {
+        match self {
+            Self::Tags => 1,
+            Self::Kinds => 2,
+            Self::Numbers | Self::Offsets | Self::Targets => 4,
+            Self::Versions => 8,
+            Self::Ids => 16,
         }
     }
 }
@@ -66,13 +95,15 @@ impl IndexForm {
 impl IndexHeader {
     /// Where a column starts in the body of a page with full columns, in bytes.
     pub const fn column(&self, column: Column) -> u64 {
-        let (n, k) = (self.entries as u64, self.ids as u64);
+        let (n, k, e) = (self.entries as u64, self.ids as u64, self.edges as u64);
         match column {
             Column::Tags => 0,
             Column::Numbers => n,
             Column::Offsets => n * 5,
             Column::Ids => n * 9,
             Column::Versions => n * 9 + k * 16,
+            Column::Targets => n * 9 + k * 24,
+            Column::Kinds => n * 9 + k * 24 + e * 4,
         }
     }
 }

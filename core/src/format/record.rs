@@ -23,12 +23,12 @@
 //! | 11 | retire: this segment holds nothing that is needed | segment number, slot | |
 //! | 12 | mark | | |
 //! | 13 | batch end | number of records of the batch | |
-//! | 14 | index page | entries, entries with ids, first offset, offset of the page before or 0 | columns |
+//! | 14 | index page | entries, with ids, of edges, first offset, offset of the page before or 0 | columns |
 //! | 15 | damage: records are lost, and a repair began (0) or ended (1) | 0 or 1, segment number, offset | |
 //!
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
 //! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
-//! kind and number.
+//! kind and number. It is greater than the first.
 
 use super::check::{CHUNK_BYTES, Crc};
 use super::layout::IndexForm;
@@ -143,6 +143,8 @@ pub struct IndexHeader {
     pub entries: u32,
     /// How many of them hold an id.
     pub ids: u32,
+    /// How many of them are changes of edges.
+    pub edges: u32,
     /// Offset of the first of them in the segment, in bytes. They lie one behind the other up to the page.
     pub first: u32,
     /// Offset of the page before in the same segment, in bytes; 0 if there is none.
@@ -204,6 +206,11 @@ impl Tag {
     pub fn new(byte: u8) -> Option<Self> {
         let known = byte & UNUSED == 0 && (1..=15).contains(&(byte & KIND_MASK));
         known.then_some(Self(byte))
+    }
+
+    /// The tag of a record of this kind that stands outside of any batch.
+    pub const fn of(kind: Kind) -> Self {
+        Self(kind as u8)
     }
 
     /// The byte.
@@ -291,7 +298,7 @@ impl Record {
         match self {
             Self::Block { lens, .. } => lens.iter().map(|len| u64::from(*len)).sum(),
             Self::Adjacency { entries, .. } => u64::from(*entries) * u64::from(ENTRY_BYTES),
-            Self::Index(index) => form.body_bytes(index.entries, index.ids),
+            Self::Index(index) => form.body_bytes(index),
             _ => 0,
         }
     }
@@ -324,8 +331,9 @@ impl Record {
             }
             Self::BatchEnd { records } => varint::len(u64::from(*records)),
             Self::Index(index) => {
-                let fields = [index.entries, index.ids, index.first, index.previous];
-                fields.iter().map(|field| varint::len(u64::from(*field))).sum()
+                let IndexHeader { entries, ids, edges, first, previous } = index;
+                let fields = [entries, ids, edges, first, previous];
+                fields.iter().map(|field| varint::len(u64::from(**field))).sum()
             }
         };
         1 + fields + CHECK_BYTES
@@ -381,8 +389,9 @@ impl Record {
             }
             Self::BatchEnd { records } => out.number(u64::from(*records)),
             Self::Index(index) => {
-                let fields = [index.entries, index.ids, index.first, index.previous];
-                fields.iter().for_each(|field| out.number(u64::from(*field)));
+                let IndexHeader { entries, ids, edges, first, previous } = index;
+                let fields = [entries, ids, edges, first, previous];
+                fields.iter().for_each(|field| out.number(u64::from(**field)));
             }
         }
         self.id().iter().for_each(|id| out.push(id.bytes()));
@@ -473,6 +482,7 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
         Kind::Index => Record::Index(IndexHeader {
             entries: reader.u32()?,
             ids: reader.u32()?,
+            edges: reader.u32()?,
             first: reader.u32()?,
             previous: reader.u32()?,
         }),
@@ -497,7 +507,8 @@ fn range(reader: &mut varint::Reader<'_>) -> Option<KeyRange> {
         1 => Some(key(reader)?),
         _ => return None,
     };
-    Some(KeyRange { low, high })
+    // A page over no key is no page.
+    high.is_none_or(|high| low < high).then_some(KeyRange { low, high })
 }
 
 /// The bytes of a header, as they are put together.

@@ -33,7 +33,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Length of the header, in bytes, without padding.
 pub const HEADER_BYTES: u32 = 84;
 /// The version of the media format that this library reads and writes.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 
 const MAGIC: [u8; 8] = *b"KAUSALDB";
 const RECOVERY: u8 = 0x01;
@@ -113,7 +113,7 @@ pub struct FoundHeader {
 /// Why bytes are not a segment header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NotAHeader {
-    /// The check fails, or the magic is another's: there is no segment here.
+    /// The check fails, or the magic is another's, or no ring has such a place: there is no segment here.
     Absent,
     /// A valid header of a format version that this library does not know.
     Version(u16),
@@ -157,6 +157,21 @@ impl SegmentHeader {
         };
         raw.check = U32::new(check(&raw));
         zerocopy::transmute!(raw)
+    }
+}
+
+impl SegmentHeader {
+    /// Whether a ring has such a place: whoever follows the headers comes to older ones, and stays on the
+    /// medium.
+    fn can_be(&self, layout: &Layout) -> bool {
+        let before = self.predecessor.is_none_or(|before| {
+            before.number < self.number
+                && before.slot < layout.segments()
+                && before.slot != self.slot
+                && before.end <= layout.segment_bytes()
+                && (before.index == 0 || before.index < before.end)
+        });
+        before && self.number != 0 && self.slot < layout.segments()
     }
 }
 
@@ -208,6 +223,9 @@ impl FoundHeader {
             recovery: raw.flags & RECOVERY != 0,
             continues_batch: raw.flags & CONTINUES != 0,
         };
+        if !segment.can_be(&layout) {
+            return Err(NotAHeader::Absent);
+        }
         Ok(Self { layout, segment })
     }
 

@@ -5,7 +5,7 @@
 //!  id -- hash --> bucket: fingerprint, number, location --> record on media, which holds the id
 //!                                       |
 //!                                       v
-//!         columns by number:  home | out | into             (and a bitmap: which numbers are used)
+//!         columns by number:  home | out | into   (and bitmaps: numbers used, lists that are paged)
 //! ```
 //!
 //! The table answers a lookup from one cache line; the location lies in it a second time, beside the column
@@ -16,7 +16,7 @@
 //! [`Candidate`], and its record tells whether it is the one. Which records lie where is the caller's
 //! knowledge.
 //!
-//! Everything is carved from the region at open: no growth, no rehash, no allocation, about 26.4 bytes for
+//! Everything is carved from the region at open: no growth, no rehash, no allocation, about 26.6 bytes for
 //! each node. Every operation ends; one on the table visits few buckets for ids that nobody chose against the
 //! store's seed, and each bucket at most once for any ids.
 //!
@@ -45,7 +45,7 @@ use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator, prefetch};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
 use core::fmt;
 use hash::Seeds;
-use numbers::{Numbers, used_words};
+use numbers::{Numbers, paged_words, used_words};
 use table::{Bucket, Table, buckets};
 
 /// From ids to node numbers, and the columns by number. See the [room](self).
@@ -64,6 +64,7 @@ impl<'r> BlockIndex<'r> {
             .slice::<u32>(nodes as usize)
             .slice::<u32>(nodes as usize)
             .slice::<u32>(used_words(nodes) as usize)
+            .slice::<u32>(paged_words(nodes) as usize)
     }
 
     /// An empty index for so many nodes. `seed` is the store's secret: random, and kept from who chooses ids.
@@ -80,7 +81,8 @@ impl<'r> BlockIndex<'r> {
         let out = memory.slice_of(nodes as usize)?;
         let into = memory.slice_of(nodes as usize)?;
         let used_bits = memory.slice_of(used_words(nodes) as usize)?;
-        let numbers = Numbers::new(nodes, [home, out, into], used_bits);
+        let paged_bits = memory.slice_of(paged_words(nodes) as usize)?;
+        let numbers = Numbers::new(nodes, [home, out, into], [used_bits, paged_bits]);
         Ok(Self { seeds: Seeds::new(seed), table, numbers })
     }
 
@@ -176,9 +178,22 @@ impl<'r> BlockIndex<'r> {
         self.numbers.adjacency(number, direction)
     }
 
-    /// Sets where the node's adjacency record in this direction lies; does nothing if the number is not used.
-    pub fn set_adjacency(&mut self, number: NodeNumber, direction: Direction, to: Location) {
-        self.numbers.set_adjacency(number, direction, to);
+    /// Whether what the column holds in this direction is no location, but names the pages of a list.
+    #[inline]
+    pub fn is_paged(&self, number: NodeNumber, direction: Direction) -> bool {
+        self.numbers.is_paged(number, direction)
+    }
+
+    /// Sets where the node's adjacency record in this direction lies, or, with `paged`, what names its pages;
+    /// does nothing if the number is not used.
+    pub fn set_adjacency(
+        &mut self,
+        number: NodeNumber,
+        direction: Direction,
+        to: Location,
+        paged: bool,
+    ) {
+        self.numbers.set_adjacency(number, direction, to, paged);
     }
 
     /// How many nodes the index has room for; numbers are less than this.

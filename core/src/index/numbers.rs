@@ -9,6 +9,9 @@
 //! | loose | 0 | yes | 0 | 0 | 0 |
 //! | fresh | 0 | no | 0 | 0 | 0 |
 //!
+//! Beside each location of a list stands a bit in `paged`: it is then no location, but names the list's
+//! pages. Locations need all 32 bits. The bit is 0 for every number that is not used.
+//!
 //! A link is a number plus 1; 0 ends the list. Any listed number can be taken in constant time, for replay
 //! follows the numbers that the log names. Numbers that replay jumps over become *loose*: free, but in no
 //! list, until the list is rebuilt. Memory that is all zeros is an empty `Numbers`.
@@ -27,12 +30,18 @@ pub(super) const fn used_words(numbers: u32) -> u32 {
     numbers.div_ceil(u32::BITS)
 }
 
-/// The columns, each as long as there are numbers, and the bitmap.
+/// Words of the bitmap `paged` for so many numbers: two bits each.
+pub(super) const fn paged_words(numbers: u32) -> u32 {
+    numbers.div_ceil(u32::BITS / 2)
+}
+
+/// The columns, each as long as there are numbers, and the bitmaps.
 pub(super) struct Numbers<'r> {
     pub(super) home: &'r mut [u32],
     pub(super) out: &'r mut [u32],
     pub(super) into: &'r mut [u32],
     pub(super) used_bits: &'r mut [u32],
+    pub(super) paged_bits: &'r mut [u32],
     capacity: u32,
     used: u32,
     high_water: u32,
@@ -41,14 +50,25 @@ pub(super) struct Numbers<'r> {
 }
 
 impl<'r> Numbers<'r> {
-    /// The numbers below `capacity`, over columns of that length and a bitmap, all zeros.
+    /// The numbers below `capacity`, over columns of that length and bitmaps (`used`, `paged`), all zeros.
     pub(super) fn new(
         capacity: u32,
         columns: [&'r mut [u32]; 3],
-        used_bits: &'r mut [u32],
+        bitmaps: [&'r mut [u32]; 2],
     ) -> Self {
         let [home, out, into] = columns;
-        Self { home, out, into, used_bits, capacity, used: 0, high_water: 0, first: END }
+        let [used_bits, paged_bits] = bitmaps;
+        Self {
+            home,
+            out,
+            into,
+            used_bits,
+            paged_bits,
+            capacity,
+            used: 0,
+            high_water: 0,
+            first: END,
+        }
     }
 
     pub(super) fn capacity(&self) -> u32 {
@@ -89,12 +109,28 @@ impl<'r> Numbers<'r> {
         }
     }
 
-    pub(super) fn set_adjacency(&mut self, number: NodeNumber, direction: Direction, to: Location) {
-        if self.is_used(number) {
-            match direction {
-                Direction::Out => set(self.out, number, to.get()),
-                Direction::In => set(self.into, number, to.get()),
-            }
+    pub(super) fn is_paged(&self, number: NodeNumber, direction: Direction) -> bool {
+        let (word, bit) = paged_bit_of(number, direction);
+        self.paged_bits.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    pub(super) fn set_adjacency(
+        &mut self,
+        number: NodeNumber,
+        direction: Direction,
+        to: Location,
+        paged: bool,
+    ) {
+        if !self.is_used(number) {
+            return;
+        }
+        match direction {
+            Direction::Out => set(self.out, number, to.get()),
+            Direction::In => set(self.into, number, to.get()),
+        }
+        let (word, bit) = paged_bit_of(number, direction);
+        if let Some(word) = self.paged_bits.get_mut(word) {
+            *word = if paged { *word | bit } else { *word & !bit };
         }
     }
 
@@ -118,6 +154,9 @@ impl<'r> Numbers<'r> {
     /// Makes a used number the first of the free ones; does nothing with any other.
     pub(super) fn release(&mut self, number: NodeNumber) {
         if self.is_used(number) {
+            for direction in Direction::BOTH {
+                self.set_adjacency(number, direction, Location::NONE, false);
+            }
             self.flip_used(number);
             self.used -= 1;
             self.link_first(number);
@@ -152,7 +191,7 @@ impl<'r> Numbers<'r> {
     }
 
     pub(super) fn clear(&mut self) {
-        for column in [&mut *self.home, self.out, self.into, self.used_bits] {
+        for column in [&mut *self.home, self.out, self.into, self.used_bits, self.paged_bits] {
             column.fill(0);
         }
         (self.used, self.high_water, self.first) = (0, 0, END);
@@ -174,11 +213,12 @@ impl<'r> Numbers<'r> {
         bits == self.used && below.count() == self.used as usize
     }
 
-    /// A number that is neither used nor listed is blank; a listed one is below high water.
+    /// A number that is neither used nor listed is blank; a listed one is below high water; neither is paged.
     fn check_state(&self, number: NodeNumber) -> bool {
         let blank = [&*self.home, self.out, self.into].map(|column| get(column, number)) == [0; 3];
         let listed = self.is_listed(number) && number.get() < self.high_water;
-        self.is_used(number) || blank || listed
+        let paged = Direction::BOTH.iter().any(|way| self.is_paged(number, *way));
+        self.is_used(number) || (blank || listed) && !paged
     }
 
     /// Forward and backward links agree, and every listed number is reached, once.
@@ -351,6 +391,13 @@ fn bit_of(number: NodeNumber) -> (usize, u32) {
     (index_of(number) / u32::BITS as usize, 1 << (number.get() % u32::BITS))
 }
 
+/// The same in the bitmap with two bits a number.
+fn paged_bit_of(number: NodeNumber, direction: Direction) -> (usize, u32) {
+    let pair = number.get() % (u32::BITS / 2) * 2;
+    let bit = pair + u32::from(direction == Direction::In);
+    (index_of(number) / (u32::BITS as usize / 2), 1 << bit)
+}
+
 fn get(column: &[u32], number: NodeNumber) -> u32 {
     column.get(index_of(number)).copied().unwrap_or(0)
 }
@@ -368,8 +415,9 @@ mod tests {
 
     #[test]
     fn the_homes_are_those_of_the_used_numbers_whether_stepped_through_or_folded() {
-        let ([mut home, mut out, mut into], mut used_bits) = ([[0; 200]; 3], [0; 7]);
-        let mut numbers = Numbers::new(200, [&mut home, &mut out, &mut into], &mut used_bits);
+        let ([mut home, mut out, mut into], mut used, mut paged) = ([[0; 200]; 3], [0; 7], [0; 13]);
+        let mut numbers =
+            Numbers::new(200, [&mut home, &mut out, &mut into], [&mut used, &mut paged]);
         let item = |value: u32| (NodeNumber::new(value), Location::new(value + 1));
         (0..170).for_each(|value| assert_eq!(numbers.take(item(value).0), Ok(true)));
         (0..170).for_each(|value| numbers.set_home(item(value).0, item(value).1));

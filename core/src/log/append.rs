@@ -9,19 +9,19 @@ mod copy;
 pub use copy::{Copied, CopyAs};
 
 use super::LogError;
-use super::page::{OpenPage, SealedPage};
+use super::page::{OpenPage, SealedPage, TablePage};
 use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
 use super::staging::{Filling, Staging};
 use super::writer::RecordWriter;
 use crate::format::{
-    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Place, Predecessor, Record, Salt,
-    SegmentHeader,
+    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Outline, Place, Predecessor, Record,
+    Salt, SegmentHeader,
 };
 use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
-use crate::storage::Storage;
+use crate::storage::{Storage, read_around};
 use crate::types::{Location, Sequence};
 use zerocopy::little_endian::U32;
 
@@ -41,6 +41,8 @@ pub struct Traffic {
     pub syncs: u64,
     /// Segments opened.
     pub segments_opened: u64,
+    /// Live bytes that were moved from the tail.
+    pub moved_bytes: u64,
 }
 
 /// A record that was appended: where it lies and how long it is.
@@ -68,6 +70,8 @@ pub struct Log<'r> {
     /// The slots of the ring.
     pub ring: Ring<'r>,
     pub(super) page: OpenPage<'r>,
+    /// The page that is read, while no segment is open: it has the columns of the other one.
+    pub(super) table: Option<TablePage<'r>>,
     pub(super) staging: Owned<Staging<'r>, Table>,
     /// Of the chunks of the record that is being written.
     pub(super) checks: &'r mut [U32],
@@ -82,6 +86,9 @@ pub struct Log<'r> {
     /// Whether a sync failed since: what was written behind may read well and be lost all the same.
     in_doubt: bool,
     number_max: u32,
+    /// Whether the open segment is that of an opening and not proven yet: all of what is written before its
+    /// marks must lie in it, or nothing of it counts.
+    is_fresh: bool,
     /// Number of the newest retired segment; 0 if there is none.
     pub retired: u32,
     /// Node numbers from here on were never given; written into every segment header.
@@ -122,6 +129,7 @@ impl<'r> Log<'r> {
             salt: Salt::of(layout.store()),
             ring: Ring::new(memory, layout.segments(), layout.segment_bytes())?,
             page: OpenPage::new(memory, layout.index_form())?,
+            table: None,
             staging: Staging::new(memory.slice_of(buffer_bytes as usize)?),
             checks: memory.slice_of(body_bytes.div_ceil(CHUNK_BYTES) as usize)?,
             flushed: 0,
@@ -131,6 +139,7 @@ impl<'r> Log<'r> {
             synced: None,
             in_doubt: false,
             number_max: 0,
+            is_fresh: false,
             retired: 0,
             next_node: 0,
             traffic: Traffic::default(),
@@ -141,10 +150,11 @@ impl<'r> Log<'r> {
     /// believed.
     pub fn forget(&mut self) {
         self.ring.clear();
+        self.end_reading();
         self.page.restart(0, 0);
-        self.staging.get_mut(&Table::token()).clear();
+        self.staging.clear();
         (self.flushed, self.at, self.whole, self.mark_next) = (0, 0, 0, false);
-        (self.number_max, self.retired) = (0, 0);
+        (self.number_max, self.retired, self.is_fresh) = (0, 0, false);
     }
 
     /// The layout of the media.
@@ -155,6 +165,11 @@ impl<'r> Log<'r> {
     /// What was asked of the storage so far.
     pub const fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// Counts live bytes that were moved from the tail.
+    pub fn count_moved(&mut self, bytes: u32) {
+        self.traffic.moved_bytes += u64::from(bytes);
     }
 
     /// The columns of the newest records.
@@ -260,12 +275,20 @@ impl<'r> Log<'r> {
             self.write_page(storage)?;
         }
         if !self.fits(record)? {
+            if self.is_fresh {
+                return Err(self.too_large(record));
+            }
             self.advance(storage)?;
             if !self.fits(record)? {
                 return Err(self.too_large(record));
             }
         }
         RecordWriter::start(self, storage, record, in_batch)
+    }
+
+    /// The fresh segment of an opening is proven: from here on the log goes on in other segments.
+    pub const fn end_fresh(&mut self) {
+        self.is_fresh = false;
     }
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
@@ -312,15 +335,14 @@ impl<'r> Log<'r> {
         storage: &mut S,
     ) -> Result<(), LogError<S::Error>> {
         let Some(slot) = self.ring.head() else { return Ok(()) };
-        let staging = self.staging.get_mut(&Table::token());
-        let bytes = staging.bytes();
+        let bytes = self.staging.bytes();
         if bytes.is_empty() {
             return Ok(());
         }
         let at = self.layout.slot_start(slot) + u64::from(self.flushed);
         storage.write(at, bytes).map_err(LogError::Storage)?;
         self.traffic.bytes_written += bytes.len() as u64;
-        staging.clear();
+        self.staging.clear();
         self.flushed = self.at;
         Ok(())
     }
@@ -328,7 +350,7 @@ impl<'r> Log<'r> {
     /// The storage refused: drops what lies in the buffer, so that nobody who reads writes it, and ends
     /// the open segment behind what is on media. Nothing is appended before the log is looked at anew.
     pub fn abandon(&mut self) {
-        self.staging.get_mut(&Table::token()).clear();
+        self.staging.clear();
         (self.at, self.flushed) = (self.whole, self.whole);
     }
 
@@ -412,18 +434,19 @@ impl<'r> Log<'r> {
     /// Erases the oldest free slot if this run did not, and opens a segment in it. Durable when it returns.
     ///
     /// # Errors
-    /// The storage refused, or no slot is free.
+    /// The storage refused, no slot is free, or no number.
     pub fn open_segment<S: Storage>(
         &mut self,
         storage: &mut S,
         predecessor: Option<Predecessor>,
         opening: Opening,
     ) -> Result<(), LogError<S::Error>> {
+        let number = self.number_max.checked_add(1).ok_or(LogError::NumbersSpent)?;
+        self.end_reading();
         let slot = self.take_clean_slot(storage)?;
         if let Some(before) = predecessor {
-            self.ring.end_head(before.end, before.index);
+            self.ring.end_head(before.end, before.index, opening == Opening::Append);
         }
-        let number = self.number_max.saturating_add(1);
         let header = SegmentHeader {
             slot,
             number,
@@ -435,6 +458,7 @@ impl<'r> Log<'r> {
             continues_batch: matches!(opening, Opening::Recovery { continues_batch: true }),
         };
         self.number_max = number;
+        self.is_fresh = header.recovery;
         self.ring.push_head(slot, number);
         (self.at, self.flushed, self.whole) = (0, 0, 0);
         let bytes = header.encode(&self.layout);
@@ -500,11 +524,11 @@ impl<'r> Log<'r> {
     ) -> Result<(), LogError<S::Error>> {
         let end = u64::from(offset) + into.len() as u64;
         let is_buffered = self.ring.head() == Some(slot) && end > u64::from(self.flushed);
-        if is_buffered && !self.staging.get(&Table::token()).bytes().is_empty() {
+        if is_buffered && !self.staging.bytes().is_empty() {
             self.flush(storage)?;
         }
         let at = self.layout.slot_start(slot) + u64::from(offset);
-        storage.read(at, into).map_err(LogError::Storage)
+        read_around(storage, at, into).map_err(LogError::Storage)
     }
 
     /// The seed of the check over the bytes at a place.
@@ -522,6 +546,13 @@ impl<'r> Log<'r> {
     pub fn bytes_of(&self, header: &Header) -> u64 {
         let bytes = header.record_bytes(self.layout.index_form());
         bytes.next_multiple_of(u64::from(self.layout.align()))
+    }
+
+    /// What the record with this header is about.
+    pub fn outline_of(&self, header: &Header) -> Outline {
+        // Within the segment, which is 32 bits long: the header was taken for valid.
+        let bytes = self.bytes_of(header) as u32;
+        Outline { tag: header.tag, subject: header.record.subject(), bytes }
     }
 
     /// The log together with its storage, for reading.

@@ -17,6 +17,7 @@ mod page;
 mod read;
 mod ring;
 mod staging;
+mod table;
 mod walk;
 mod writer;
 
@@ -24,6 +25,8 @@ pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Synce
 pub use page::{OpenPage, SealedPage};
 pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
 pub use ring::{Ring, Slot, SlotState};
+pub use staging::Source;
+pub use table::{TableStep, TableWalk};
 pub use walk::{Step, Walk};
 pub use writer::RecordWriter;
 
@@ -49,6 +52,9 @@ pub enum LogError<E> {
         /// The longest that fits, in bytes.
         max: u64,
     },
+    /// Every segment number is taken: none is given twice, since old bytes would validate again. What the
+    /// store holds can be read, and salvaged to a new one.
+    NumbersSpent,
     /// A record that the engine relies on does not read back as it was written.
     Corrupt {
         /// Number of its segment.
@@ -68,6 +74,7 @@ impl<E: fmt::Debug> fmt::Display for LogError<E> {
             Self::RecordTooLarge { len, max } => {
                 write!(f, "a record of {len} bytes; the longest here is {max}")
             }
+            Self::NumbersSpent => f.write_str("every segment number is taken: salvage the store"),
             Self::Corrupt { segment, offset } => {
                 write!(f, "damaged record in segment {segment} at {offset}")
             }

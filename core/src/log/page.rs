@@ -1,12 +1,17 @@
 //! The memtable: columns that describe the newest records of the open segment until an index page holds them.
 //!
 //! A page is open, sealed, and open again, in the same columns: [`OpenPage`] takes records and cannot be
-//! written, [`SealedPage`] can be written and takes none.
+//! written, [`SealedPage`] can be written and takes none. Before a segment is opened there is nothing to
+//! describe, and the columns serve a [`TablePage`] that is read.
 
-use crate::format::{Header, IndexForm, IndexHeader, OFFSET_UNIT, Record};
+use super::table::{Cursor, Page};
+use super::{LogError, ReadLog};
+use crate::format::{
+    Column, Header, IndexForm, IndexHeader, Kind, OFFSET_UNIT, PageEntry, Record, Tag,
+};
 use crate::memory::owned::{Memtable, Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
-use crate::types::{BlockId, NodeNumber};
+use crate::types::BlockId;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32, U64};
 
@@ -19,6 +24,8 @@ struct Columns<'r> {
     short_offsets: &'r mut [U16],
     ids: &'r mut [BlockId],
     versions: &'r mut [U64],
+    targets: &'r mut [U32],
+    kinds: &'r mut [U16],
 }
 
 /// Columns of the records since the last index page, in log order.
@@ -43,7 +50,9 @@ impl<'r> OpenPage<'r> {
                 .slice::<U32>(entries)
                 .slice::<U32>(entries)
                 .slice::<BlockId>(entries)
-                .slice::<U64>(entries),
+                .slice::<U64>(entries)
+                .slice::<U32>(entries)
+                .slice::<U16>(entries),
         }
     }
 
@@ -67,6 +76,8 @@ impl<'r> OpenPage<'r> {
             offsets: memory.slice_of(columns)?,
             ids: memory.slice_of(columns)?,
             versions: memory.slice_of(columns)?,
+            targets: memory.slice_of(columns)?,
+            kinds: memory.slice_of(columns)?,
         };
         let columns = Owned::new(columns, &Memtable::token());
         Ok(Self { columns, form, header: empty(0, 0) })
@@ -104,9 +115,8 @@ impl<'r> OpenPage<'r> {
 
     /// Length of the record that would write it, in bytes, with one more entry of this kind.
     pub fn bytes_with(&self, record: &Record) -> u64 {
-        let IndexHeader { entries, ids, .. } = self.header;
-        let ids = ids + u32::from(record.kind().has_id());
-        Record::Index(IndexHeader { entries: entries + 1, ids, ..self.header }).bytes(self.form)
+        let with = with_one(&self.header, record.kind());
+        Record::Index(with).bytes(self.form)
     }
 
     /// Describes one more record. The caller has seen to it that the page is not full.
@@ -121,9 +131,8 @@ impl<'r> OpenPage<'r> {
                 set(columns.short_offsets, place, short);
             }
             IndexForm::Columns => {
-                let number = header.record.number().map_or(0, NodeNumber::get);
                 set(columns.tags, place, header.tag.byte());
-                set(columns.numbers, place, U32::new(number));
+                set(columns.numbers, place, U32::new(header.record.page_number()));
                 set(columns.offsets, place, U32::new(offset));
             }
         }
@@ -135,9 +144,13 @@ impl<'r> OpenPage<'r> {
             let place = self.header.ids as usize;
             set(columns.ids, place, *id);
             set(columns.versions, place, U64::new(version));
-            self.header.ids += 1;
         }
-        self.header.entries += 1;
+        if let Record::Edge(change) = header.record {
+            let place = self.header.edges as usize;
+            set(columns.targets, place, U32::new(change.target.get()));
+            set(columns.kinds, place, U16::new(change.kind.0));
+        }
+        self.header = with_one(&self.header, header.record.kind());
     }
 
     /// Seals the page: from here on it can be read, and nothing can be added. O(1).
@@ -169,12 +182,13 @@ impl<'r> SealedPage<'r> {
     }
 
     /// The columns as they go to media, in order.
-    pub fn columns(&self) -> [&[u8]; 5] {
+    pub fn columns(&self) -> [&[u8]; 7] {
         let columns = self.columns.get(&Table::token());
-        let (entries, ids) = (self.header.entries as usize, self.header.ids as usize);
+        let counts = [self.header.entries, self.header.ids, self.header.edges];
+        let [entries, ids, edges] = counts.map(|count| count as usize);
         match self.form {
             IndexForm::Offsets => {
-                [head(columns.short_offsets, entries).as_bytes(), &[], &[], &[], &[]]
+                [head(columns.short_offsets, entries).as_bytes(), &[], &[], &[], &[], &[], &[]]
             }
             IndexForm::Columns => [
                 head(columns.tags, entries),
@@ -182,6 +196,8 @@ impl<'r> SealedPage<'r> {
                 head(columns.offsets, entries).as_bytes(),
                 head(columns.ids, ids).as_bytes(),
                 head(columns.versions, ids).as_bytes(),
+                head(columns.targets, edges).as_bytes(),
+                head(columns.kinds, edges).as_bytes(),
             ],
         }
     }
@@ -200,15 +216,114 @@ impl<'r> SealedPage<'r> {
     }
 }
 
+/// A page that was read back from a sealed segment, in the columns of the memtable, which had nothing to
+/// describe.
+#[must_use = "the next page has no columns but these"]
+pub(super) struct TablePage<'r> {
+    columns: Owned<Columns<'r>, Table>,
+    form: IndexForm,
+    /// Where it was read; none if that failed.
+    page: Option<Page>,
+}
+
+impl<'r> TablePage<'r> {
+    /// No page, in the columns of a memtable that is empty. O(1).
+    pub(super) fn over(open: &mut OpenPage<'r>) -> Self {
+        let columns = open.columns.hand_over(&Memtable::token());
+        open.header.entries = open.form.entries_max();
+        Self { columns, form: open.form, page: None }
+    }
+
+    /// The columns as those of an empty memtable. O(1).
+    pub(super) fn reopen(self) -> OpenPage<'r> {
+        let columns = self.columns.transfer(&Table::token());
+        OpenPage { columns, form: self.form, header: empty(0, 0) }
+    }
+
+    /// The page that it holds.
+    pub(super) const fn page(&self) -> Option<Page> {
+        self.page
+    }
+
+    /// Reads the columns of a page, in place of those that it holds. One read a column.
+    pub(super) fn load<L: ReadLog>(
+        &mut self,
+        log: &mut L,
+        page: Page,
+    ) -> Result<(), LogError<L::Error>> {
+        self.page = None;
+        let columns = self.columns.get_mut(&Table::token());
+        let counts = [page.header.entries, page.header.ids, page.header.edges];
+        let [entries, ids, edges] = counts.map(|count| count as usize);
+        page.column(log, Column::Tags, 0, head_mut(columns.tags, entries))?;
+        page.column(log, Column::Numbers, 0, head_mut(columns.numbers, entries).as_mut_bytes())?;
+        page.column(log, Column::Offsets, 0, head_mut(columns.offsets, entries).as_mut_bytes())?;
+        page.column(log, Column::Ids, 0, head_mut(columns.ids, ids).as_mut_bytes())?;
+        page.column(log, Column::Versions, 0, head_mut(columns.versions, ids).as_mut_bytes())?;
+        page.column(log, Column::Targets, 0, head_mut(columns.targets, edges).as_mut_bytes())?;
+        page.column(log, Column::Kinds, 0, head_mut(columns.kinds, edges).as_mut_bytes())?;
+        self.page = Some(page);
+        Ok(())
+    }
+
+    /// The entry at a cursor; `None` behind the last one, and where the columns contradict each other. O(1).
+    pub(super) fn entry(&self, at: Cursor) -> Option<PageEntry> {
+        let columns = self.columns.get(&Table::token());
+        let page = self.page?;
+        let next = at.next as usize;
+        let offsets = head(columns.offsets, page.header.entries as usize);
+        let end = offsets.get(next + 1).map_or(page.place.offset, |offset| offset.get());
+        let tag = Tag::new(*head(columns.tags, offsets.len()).get(next)?)?;
+        let is_there = offsets.get(next)?.get() == at.offset;
+        if !is_there || end <= at.offset || end > page.place.offset || tag.kind() == Kind::Index {
+            return None;
+        }
+        let mut entry = PageEntry {
+            tag,
+            number: columns.numbers.get(next)?.get(),
+            id: BlockId::default(),
+            version: 0,
+            target: 0,
+            edge_kind: 0,
+            bytes: end - at.offset,
+        };
+        if tag.kind().has_id() {
+            let place = at.ids as usize;
+            entry.id = *head(columns.ids, page.header.ids as usize).get(place)?;
+            entry.version = columns.versions.get(place)?.get();
+        }
+        if tag.kind().is_edge() {
+            let place = at.edges as usize;
+            entry.target = head(columns.targets, page.header.edges as usize).get(place)?.get();
+            entry.edge_kind = columns.kinds.get(place)?.get();
+        }
+        Some(entry)
+    }
+}
+
 /// Of a page without records, the first of which will lie at `first`, behind the page at `previous`.
 const fn empty(first: u32, previous: u32) -> IndexHeader {
-    IndexHeader { entries: 0, ids: 0, first, previous }
+    IndexHeader { entries: 0, ids: 0, edges: 0, first, previous }
+}
+
+/// With one more record of this kind.
+fn with_one(header: &IndexHeader, kind: Kind) -> IndexHeader {
+    IndexHeader {
+        entries: header.entries + 1,
+        ids: header.ids + u32::from(kind.has_id()),
+        edges: header.edges + u32::from(kind.is_edge()),
+        ..*header
+    }
 }
 
 fn set<T>(column: &mut [T], place: usize, value: T) {
     if let Some(entry) = column.get_mut(place) {
         *entry = value;
     }
+}
+
+fn head_mut<T>(column: &mut [T], len: usize) -> &mut [T] {
+    column.get_mut(..len).unwrap_or_default()
 }
 
 fn head<T>(column: &[T], len: usize) -> &[T] {

@@ -1,8 +1,10 @@
 //! Reading records, written once for everybody who reads: the writing side through its storage,
 //! readers through mapped bytes or scratch.
 
-use super::{Log, LogError};
-use crate::format::{CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, Header, Place, Tag};
+use super::{Log, LogError, table};
+use crate::format::{
+    CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, Header, Outline, Place, Tag,
+};
 use crate::storage::Storage;
 use crate::types::Location;
 
@@ -122,6 +124,36 @@ pub trait ReadLog {
     fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
         let place = self.log().layout().place(location);
         self.mended_header(place)?.ok_or_else(|| self.log().corrupt(place))
+    }
+
+    /// What the index page says of the record at a place, where its own header cannot be read.
+    ///
+    /// # Errors
+    /// The storage refused.
+    #[cold]
+    fn named(&mut self, place: Place) -> Result<Option<Outline>, LogError<Self::Error>>
+    where
+        Self: Sized,
+    {
+        table::named(self, place)
+    }
+
+    /// What a record is about that this store relies on: from its header, or from its index page where that
+    /// is damaged.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged and no page describes it.
+    #[inline]
+    fn known_outline(&mut self, location: Location) -> Result<Outline, LogError<Self::Error>>
+    where
+        Self: Sized,
+    {
+        let place = self.log().layout().place(location);
+        let outline = match self.mended_header(place)? {
+            Some(header) => Some(self.log().outline_of(&header)),
+            None => self.named(place)?,
+        };
+        outline.ok_or_else(|| self.log().corrupt(place))
     }
 
     /// Whether every check of the record's body holds. O(its length), in small reads.

@@ -34,7 +34,9 @@ pub struct Slot {
     index: u32,
     erase_count: u32,
     next: u32,
-    state: u32,
+    state: u16,
+    /// 1 if the segment ends with its last index page, 0 if that is not known.
+    sealed: u16,
 }
 
 impl Slot {
@@ -51,6 +53,11 @@ impl Slot {
     /// Offset of the segment's last index page, in bytes; 0 if there is none.
     pub const fn index(&self) -> u32 {
         self.index
+    }
+
+    /// Whether the segment ends with its last index page, as far as is known.
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed != 0
     }
 
     /// How often the slot was erased.
@@ -149,18 +156,19 @@ impl<'r> Ring<'r> {
 
     /// Notes what a slot is to recovery.
     pub fn set_state(&mut self, slot: u32, state: SlotState) {
-        self.with(slot, |slot| slot.state = state as u32);
+        self.with(slot, |slot| slot.state = state as u16);
     }
 
-    /// Makes this segment the oldest of the chain.
-    pub fn push_tail(&mut self, segment: Predecessor) {
+    /// Makes this segment the oldest of the chain. `sealed` says whether it ends with its last index page.
+    pub fn push_tail(&mut self, segment: Predecessor, sealed: bool) {
         let next = self.chain.first;
         self.with(segment.slot, |slot| {
             slot.number = segment.number;
             slot.end = segment.end;
             slot.index = segment.index;
             slot.next = next;
-            slot.state = SlotState::Live as u32;
+            slot.state = SlotState::Live as u16;
+            slot.sealed = u16::from(sealed);
         });
         if self.chain.len == 0 {
             self.chain.last = segment.slot;
@@ -200,10 +208,10 @@ impl<'r> Ring<'r> {
         core::iter::successors(self.tail(), |slot| self.after(*slot)).take(self.chain.len as usize)
     }
 
-    fn push(&mut self, queue: fn(&mut Self) -> &mut Queue, slot: u32, state: u32) {
+    fn push(&mut self, queue: fn(&mut Self) -> &mut Queue, slot: u32, state: SlotState) {
         self.with(slot, |slot| {
             slot.next = NO_SLOT;
-            slot.state = state;
+            slot.state = state as u16;
         });
         let last = queue(self).last;
         self.with(last, |last| last.next = slot);
@@ -236,15 +244,17 @@ impl<'r> Ring<'r> {
             slot.number = number;
             slot.end = 0;
             slot.index = 0;
+            slot.sealed = 0;
         });
-        self.push(|ring| &mut ring.chain, slot, SlotState::Live as u32);
+        self.push(|ring| &mut ring.chain, slot, SlotState::Live);
     }
 
-    /// Notes where the newest segment of the chain ends, and its last index page.
-    pub fn end_head(&mut self, end: u32, index: u32) {
+    /// Notes where the newest segment of the chain ends, its last index page, and whether it ends with that.
+    pub fn end_head(&mut self, end: u32, index: u32, sealed: bool) {
         self.with(self.chain.last, |slot| {
             slot.end = end;
             slot.index = index;
+            slot.sealed = u16::from(sealed);
         });
     }
 
@@ -256,7 +266,24 @@ impl<'r> Ring<'r> {
 
     /// Queues a slot as free, behind all that are free already.
     pub fn add_free(&mut self, slot: u32) {
-        self.push(|ring| &mut ring.free, slot, SlotState::Free as u32);
+        self.push(|ring| &mut ring.free, slot, SlotState::Free);
+    }
+
+    /// Queues a slot as free, before all others: what the order of slots is there to prevent.
+    pub fn add_free_first(&mut self, slot: u32) {
+        let next = self.free.first;
+        self.add_free(slot);
+        if next != NO_SLOT {
+            // It was queued last: turn the queue around it.
+            let before = core::iter::successors(Some(next), |slot| Some(self.slot(*slot).next))
+                .take(self.free.len as usize)
+                .find(|at| self.slot(*at).next == slot);
+            if let Some(before) = before {
+                self.with(before, |before| before.next = NO_SLOT);
+                self.with(slot, |slot| slot.next = next);
+                (self.free.first, self.free.last) = (slot, before);
+            }
+        }
     }
 
     /// The free slot that is used next.
@@ -273,7 +300,7 @@ impl<'r> Ring<'r> {
     pub fn erased(&mut self, slot: u32, state: SlotState) {
         self.with(slot, |slot| {
             slot.erase_count = slot.erase_count.saturating_add(1);
-            slot.state = state as u32;
+            slot.state = state as u16;
         });
     }
 

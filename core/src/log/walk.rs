@@ -1,7 +1,7 @@
 //! Walking over the records of one segment, in log order.
 
 use super::{LogError, ReadLog};
-use crate::format::{Header, Place};
+use crate::format::{Header, Outline, Place};
 
 /// A walk over the records of a segment from one offset up to another. It holds no borrow.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,13 @@ pub enum Step {
         offset: u32,
         /// Its length in bytes, padding included.
         bytes: u32,
+    },
+    /// A record whose header is damaged beyond mending; its index page says what it was about.
+    Named {
+        /// What it was about.
+        outline: Outline,
+        /// Where it starts in the segment, in bytes.
+        offset: u32,
     },
     /// Bytes that are no valid record, where there should be one.
     Invalid {
@@ -59,6 +66,11 @@ impl Walk {
         self.at
     }
 
+    /// Offset at which it ends, in bytes.
+    pub const fn end(&self) -> u32 {
+        self.end
+    }
+
     /// Goes on from another offset.
     pub const fn skip_to(&mut self, offset: u32) {
         self.at = offset;
@@ -78,6 +90,18 @@ impl Walk {
             None if self.mends && !self.in_damage => from.mended_header(place)?,
             header => header,
         };
+        if header.is_none() && self.mends && !self.in_damage {
+            let named = from.named(place)?;
+            let (align, left) = (from.log().layout().align(), self.end - self.at);
+            let fits = |named: &Outline| {
+                named.bytes > 0 && named.bytes <= left && named.bytes.is_multiple_of(align)
+            };
+            if let Some(outline) = named.filter(fits) {
+                let offset = self.at;
+                self.at += outline.bytes;
+                return Ok(Step::Named { outline, offset });
+            }
+        }
         self.in_damage = header.is_none();
         let Some(header) = header else { return invalid };
         let bytes = from.log().bytes_of(&header);

@@ -1,9 +1,10 @@
 //! A record while it is written: header, body in pieces, checks, padding, and its entry in the index.
 
 use super::append::Appended;
-use super::staging::Filling;
+use super::staging::{Filling, Source};
 use super::{Log, LogError, ReadLog};
 use crate::format::{CHUNK_BYTES, Crc, Header, Record, SPOILED};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U32;
@@ -35,6 +36,7 @@ impl<'a, 'r, S: Storage> RecordWriter<'a, 'r, S> {
         in_batch: bool,
     ) -> Result<Self, LogError<S::Error>> {
         let start = log.at;
+        log.mark_next |= planted::is(Fault::MarksUnsynced);
         let header = record.encode(in_batch, log.mark_next, log.seed_at(start));
         let mut filling = Filling::start(log, storage);
         filling.put(header.as_slice())?;
@@ -69,6 +71,24 @@ impl<'a, 'r, S: Storage> RecordWriter<'a, 'r, S> {
             rest = behind;
         }
         Ok(())
+    }
+
+    /// The next piece of the body, of at most so many bytes, from a source that puts it into the write buffer
+    /// itself. Returns how many bytes it put there.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn fill(
+        &mut self,
+        most: u32,
+        source: &mut Source<'_>,
+    ) -> Result<Option<u32>, LogError<S::Error>> {
+        if self.chunk_left == 0 {
+            self.end_chunk();
+        }
+        let filled = self.filling.fill(most.min(self.chunk_left), &mut self.chunk, source)?;
+        self.chunk_left -= filled.unwrap_or(0);
+        Ok(filled)
     }
 
     /// Whether the check over the chunk that was written last must fail, wherever it is moved to.

@@ -5,10 +5,12 @@
 //! giver has nothing left to use. All of it is checked by the compiler and gone from the program: no
 //! state, no cost, no owner that may do everything.
 //!
-//! Two things pass in the store. The write buffer is the engine's while a record is put together, and the
-//! table's (the segment's) when it can be flushed; the columns of an index page are the memtable's while
-//! records are added, and the table's when the page is sealed and read into the log. Whoever calls the store
-//! and whoever queries it own nothing of it: what they hold is borrowed, and lifetimes say for how long.
+//! Four things pass in the store. The write buffer is the table's (the segment's) when it can be flushed, the
+//! engine's while a record is put together, and in between the caller's, where the content comes from a
+//! source that fills it; the columns of an index page are the memtable's while records are added, and the
+//! table's when the page is sealed and read into the log; a batch is the caller's until its limits were
+//! checked, and then the engine's; the workspace of block iterators goes from the caller to a query and back.
+//! What is read is borrowed, and lifetimes say for how long.
 //!
 //! ```
 //! use kausaldb::memory::owned::{Memtable, Owned, Table};
@@ -64,6 +66,14 @@ owner!(
 owner!(
     /// The columns that describe the newest records of the open segment.
     Memtable
+);
+owner!(
+    /// A query while it runs.
+    Query
+);
+owner!(
+    /// Whoever calls the store.
+    Caller
 );
 owner!(
     /// The table that a segment becomes: records and index pages that only go to media.

@@ -1,8 +1,8 @@
 //! The one door: what each record does to the state.
 
-use super::{Adjacency, Charge, Doubt, State};
+use super::{Adjacency, Charge, Doubt, Share, State};
 use crate::edges::{HubError, PendingEdge};
-use crate::format::{EdgeChange, Header, Record};
+use crate::format::{EdgeChange, Outline, Record, Subject};
 use crate::log::{Log, LogError, ReadLog};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
@@ -77,11 +77,11 @@ impl<E> From<LogError<E>> for ApplyError<E> {
 }
 
 impl<'r> State<'r> {
-    /// Applies the record that was appended at `at`. The later record of a key wins.
+    /// Applies the record at `at`, of which the outline is given. The later record of a key wins.
     ///
     /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes
     /// with pending edges O(their pending edges). Reads the header of each record that is
-    /// superseded.
+    /// superseded, unless the state [does not count](Self::stop_counting).
     ///
     /// # Errors
     /// The log could not be read, or more of something than the capacity allows (which the running
@@ -91,30 +91,28 @@ impl<'r> State<'r> {
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
-        record: &Record,
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
-        match record {
-            Record::Block { number, id, .. } | Record::Node { number, id } => {
-                self.apply_home(storage, log, (*number, id), record, at)
+        match &outline.subject {
+            Subject::Block { number, id, .. } | Subject::Node { number, id } => {
+                self.apply_home(storage, log, (*number, id), outline, at)
             }
-            Record::Edge(change) => self.apply_edge(log, change, record, at),
-            Record::Adjacency { number, direction, range, .. } => {
+            Subject::Edge(change) => self.apply_edge(log, change, outline, at),
+            Subject::List { number, direction, range, is_empty } => {
                 let list = (*number, *direction);
                 match range {
-                    None => self.apply_list(storage, log, list, record, at),
-                    Some(range) => self.apply_page(storage, log, list, (*range, record), at),
+                    None => self.apply_list(storage, log, (list, *is_empty), outline, at),
+                    Some(range) => self.apply_page(storage, log, (list, *range), outline, at),
                 }
             }
-            Record::Intent { number, id } => {
-                self.apply_intent(storage, log, (*number, id), record, at)
+            Subject::Intent { number, id } => {
+                self.apply_intent(storage, log, (*number, id), outline, at)
             }
-            Record::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
-            Record::Retire { .. } | Record::Mark | Record::BatchEnd { .. } | Record::Index(_) => {
-                Ok(())
-            }
-            Record::Damage { .. } => {
-                self.apply_damage(log, record, at);
+            Subject::Tombstone { number, id } => self.apply_tombstone(storage, log, *number, id),
+            Subject::BatchEnd { .. } | Subject::Log => Ok(()),
+            Subject::Damage { .. } => {
+                self.apply_damage(log, outline, at);
                 Ok(())
             }
         }
@@ -130,25 +128,25 @@ impl<'r> State<'r> {
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
-        record: &Record,
+        outline: &Outline,
         at: Location,
     ) -> Result<bool, ApplyError<S::Error>> {
-        match *record {
-            Record::Edge(_) => {
+        match outline.subject {
+            Subject::Edge(_) => {
                 let dropped = self.pending.drop_oldest(|change| log.position_of(change));
                 if let Some(change) = dropped {
-                    self.live.subtract(pending_charge(log, &change));
+                    self.live.subtract(pending_share(log, &change));
                 }
                 Ok(dropped.is_some())
             }
-            Record::Adjacency { number, direction, range: Some(_), .. } => {
+            Subject::List { number, direction, range: Some(_), .. } => {
                 // A record that does not cover all of its list is refused by all who read the list.
                 self.drop_list(storage, log, (number, direction))?;
                 self.set_adjacency(number, direction, Adjacency::Record(at));
-                self.live.add(Self::charge_of(log, record));
+                self.live.add(Self::share_of(log, outline));
                 Ok(true)
             }
-            Record::Intent { id, .. } => {
+            Subject::Intent { id, .. } => {
                 let Some(oldest) = self.intents.first() else { return Ok(false) };
                 self.close_intent(log, oldest.number, id);
                 Ok(true)
@@ -157,39 +155,76 @@ impl<'r> State<'r> {
         }
     }
 
-    fn charge_of(log: &Log<'r>, record: &Record) -> Charge {
-        Charge::of(log.layout(), record)
+    /// Counts the changes that are pending, where the others of all that lives are [counted](Self::count)
+    /// one by one: asking of each change in the log whether it is still pending would miss the cache each
+    /// time.
+    pub fn count_pending(&mut self, log: &Log<'r>) {
+        for change in self.pending.changes() {
+            self.live.add(pending_share(log, &change));
+        }
     }
 
-    /// What the record that is superseded was, and takes its charge off.
+    fn share_of(log: &Log<'r>, outline: &Outline) -> Share {
+        Share::of_outline(log.layout(), outline)
+    }
+
+    /// What the record that is superseded was, and takes its charge off; `None`, and nothing is read, where
+    /// the state does not count.
     fn supersede<S: Storage>(
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
         at: Location,
-    ) -> Result<Header, LogError<S::Error>> {
-        let header = log.on(storage).known_header(at)?;
-        self.live.subtract(Charge::of_header(log.layout(), &header));
-        Ok(header)
+    ) -> Result<Option<Outline>, LogError<S::Error>> {
+        if !self.counts {
+            return Ok(None);
+        }
+        let old = log.on(storage).known_outline(at)?;
+        self.live.subtract(Self::share_of(log, &old));
+        Ok(Some(old))
     }
 
-    /// Takes the home record off a node: charge, count of blocks, and the id's entry.
+    /// A record is superseded that may have been a block. (An index page that lies may have said that it
+    /// was none.)
+    fn count_less(&mut self, old: Option<&Outline>) {
+        let was_block = old.is_some_and(|old| old.subject.is_block());
+        self.blocks = self.blocks.saturating_sub(was_block.into());
+    }
+
+    /// Takes the home record off the node with this id: charge, count of blocks, and the id's entry.
     fn leave_home<S: Storage>(
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
         number: NodeNumber,
+        id: &BlockId,
     ) -> Result<(), LogError<S::Error>> {
         let home = self.index.home(number);
         if home.is_none() {
             return Ok(());
         }
         let old = self.supersede(storage, log, home)?;
-        self.blocks -= u32::from(matches!(old.record, Record::Block { .. }));
-        if let Some(id) = old.record.id() {
-            self.index.remove(self.index.hash(id), number);
+        self.count_less(old.as_ref());
+        if !self.index.remove(self.index.hash(id), number) {
+            self.remove_other(storage, log, number, home)?;
         }
         self.index.set_home(number, Location::NONE);
+        Ok(())
+    }
+
+    /// Removes the entry of a number whose home record names another id than a later record does. Only the
+    /// log of a store that was damaged says so: the number went to another id unnoticed.
+    fn remove_other<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        number: NodeNumber,
+        home: Location,
+    ) -> Result<(), LogError<S::Error>> {
+        let other = log.on(storage).known_outline(home)?;
+        if let Some(id) = other.subject.id() {
+            self.index.remove(self.index.hash(id), number);
+        }
         Ok(())
     }
 
@@ -205,7 +240,7 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         (number, id): (NodeNumber, &BlockId),
-        record: &Record,
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         let hash = self.index.hash(id);
@@ -213,10 +248,10 @@ impl<'r> State<'r> {
         let mut renamed = home.is_none();
         if !home.is_none() {
             let old = self.supersede(storage, log, home)?;
-            self.blocks -= u32::from(matches!(old.record, Record::Block { .. }));
-            if let Some(old_id) = old.record.id().filter(|old_id| *old_id != id) {
-                // Only the log of a store that was damaged says so: the number went to another id unnoticed.
-                self.index.remove(self.index.hash(old_id), number);
+            self.count_less(old.as_ref());
+            let to = if planted::is(Fault::OlderWins) { home } else { at };
+            if !self.index.relocate(hash, number, to) {
+                self.remove_other(storage, log, number, home)?;
                 renamed = true;
             }
         }
@@ -229,24 +264,22 @@ impl<'r> State<'r> {
             let capacity = self.index.capacity();
             let full = ApplyError::TooMany { what: Limit::Nodes, needed: capacity + 1, capacity };
             self.index.insert(hash, number, at).map_err(|_| full)?;
-        } else if !planted::is(Fault::OlderWins) {
-            self.index.relocate(hash, number, at);
         }
-        self.blocks += u32::from(matches!(record, Record::Block { .. }));
-        self.live.add(Self::charge_of(log, record));
+        self.blocks += u32::from(outline.subject.is_block());
+        self.live.add(Self::share_of(log, outline));
         Ok(())
     }
 
     /// A repair began, or the record that says so was moved; or it ended.
-    fn apply_damage(&mut self, log: &Log<'r>, record: &Record, at: Location) {
-        let Record::Damage { repaired, segment, offset } = *record else { return };
+    fn apply_damage(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
+        let Subject::Damage { repaired, segment, offset } = outline.subject else { return };
         if let Some(Doubt { segment, offset, .. }) = self.doubt.take() {
             let began = Record::Damage { repaired: false, segment, offset };
-            self.live.subtract(Self::charge_of(log, &began));
+            self.live.subtract(Share::of(log.layout(), &began));
         }
         if !repaired {
             self.doubt = Some(Doubt { location: at, segment, offset });
-            self.live.add(Self::charge_of(log, record));
+            self.live.add(Self::share_of(log, outline));
         }
     }
 
@@ -262,14 +295,14 @@ impl<'r> State<'r> {
         let reader = &mut log.on(storage);
         let mut older = None;
         for candidate in self.index.candidates(self.index.hash(id)) {
-            match reader.known_header(candidate.location) {
-                Ok(header) if header.record.id() == Some(id) => older = Some(candidate.number),
+            match reader.known_outline(candidate.location) {
+                Ok(known) if known.subject.id() == Some(id) => older = Some(candidate.number),
                 Ok(_) | Err(LogError::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         match older.filter(|older| *older != number) {
-            Some(older) => self.leave_home(storage, log, older),
+            Some(older) => self.leave_home(storage, log, older, id),
             None => Ok(()),
         }
     }
@@ -278,12 +311,12 @@ impl<'r> State<'r> {
         &mut self,
         log: &Log<'r>,
         change: &EdgeChange,
-        record: &Record,
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<E>> {
         self.take_number(change.source)?;
         self.take_number(change.target)?;
-        let charge = Self::charge_of(log, record);
+        let charge = Self::share_of(log, outline);
         let align = u64::from(log.layout().align());
         // A change record is at most 17 bytes before padding, so that this fits at every alignment.
         let units = u8::try_from(charge.bytes / align).unwrap_or(u8::MAX);
@@ -296,7 +329,7 @@ impl<'r> State<'r> {
         })?;
         self.live.add(charge);
         if let Some(old) = replaced {
-            self.live.subtract(pending_charge(log, &old));
+            self.live.subtract(pending_share(log, &old));
         }
         Ok(())
     }
@@ -309,7 +342,7 @@ impl<'r> State<'r> {
     ) {
         let live = &mut self.live;
         self.pending.clear_halves(number, direction, range, |freed| {
-            live.subtract(pending_charge(log, &freed));
+            live.subtract(pending_share(log, &freed));
         });
     }
 
@@ -326,13 +359,9 @@ impl<'r> State<'r> {
                 self.supersede(storage, log, location)?;
             }
             Adjacency::Pages(chain) => {
-                let mut failed = None;
-                let live = &mut self.live;
-                self.hubs.drop_chain(chain, |dead| match log.on(storage).known_header(dead) {
-                    Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
-                    Err(error) => failed = Some(error),
-                });
-                failed.map_or(Ok(()), Err)?;
+                let mut discount = Discount::of(storage, log, &mut self.live, self.counts);
+                self.hubs.drop_chain(chain, |dead| discount.take_off(dead));
+                discount.end()?;
             }
         }
         self.set_adjacency(number, direction, Adjacency::None);
@@ -344,16 +373,16 @@ impl<'r> State<'r> {
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
-        list: (NodeNumber, Direction),
-        record: &Record,
+        (list, is_empty): ((NodeNumber, Direction), bool),
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
         self.drop_list(storage, log, list)?;
         self.clear_halves(log, list, KeyRange::ALL);
-        if !matches!(record, Record::Adjacency { entries: 0, .. }) {
+        if !is_empty {
             self.set_adjacency(list.0, list.1, Adjacency::Record(at));
-            self.live.add(Self::charge_of(log, record));
+            self.live.add(Self::share_of(log, outline));
         }
         Ok(())
     }
@@ -363,8 +392,8 @@ impl<'r> State<'r> {
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
-        list: (NodeNumber, Direction),
-        (range, record): (KeyRange, &Record),
+        (list, range): ((NodeNumber, Direction), KeyRange),
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(list.0)?;
@@ -378,16 +407,12 @@ impl<'r> State<'r> {
             }
         };
         self.set_adjacency(list.0, list.1, Adjacency::Pages(chain));
-        let mut failed = None;
-        let live = &mut self.live;
-        let placed =
-            self.hubs.place(chain, range, at, |dead| match log.on(storage).known_header(dead) {
-                Ok(header) => live.subtract(Charge::of_header(log.layout(), &header)),
-                Err(error) => failed = Some(error),
-            });
+        let mut discount = Discount::of(storage, log, &mut self.live, self.counts);
+        let placed = self.hubs.place(chain, range, at, |dead| discount.take_off(dead));
+        let discounted = discount.end();
         placed.map_err(|error| hub_error(error, log, at))?;
-        failed.map_or(Ok(()), Err)?;
-        self.live.add(Self::charge_of(log, record));
+        discounted?;
+        self.live.add(Self::share_of(log, outline));
         self.clear_halves(log, list, range);
         Ok(())
     }
@@ -397,15 +422,15 @@ impl<'r> State<'r> {
         storage: &mut S,
         log: &mut Log<'r>,
         (number, id): (NodeNumber, &BlockId),
-        record: &Record,
+        outline: &Outline,
         at: Location,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(number)?;
-        self.leave_home(storage, log, number)?;
+        self.leave_home(storage, log, number, id)?;
         // The home record may lie before the tail already; the id's entry is then that of a later
         // node, or none.
         self.index.remove(self.index.hash(id), number);
-        let charge = Self::charge_of(log, record);
+        let charge = Self::share_of(log, outline);
         if self.intents.contains(number) {
             self.live.subtract(charge);
         }
@@ -429,12 +454,12 @@ impl<'r> State<'r> {
         id: &BlockId,
     ) -> Result<(), ApplyError<S::Error>> {
         self.take_number(number)?;
-        self.leave_home(storage, log, number)?;
+        self.leave_home(storage, log, number, id)?;
         for direction in Direction::BOTH {
             self.drop_list(storage, log, (number, direction))?;
         }
         let live = &mut self.live;
-        self.pending.remove_node(number, |freed| live.subtract(pending_charge(log, &freed)));
+        self.pending.remove_node(number, |freed| live.subtract(pending_share(log, &freed)));
         self.close_intent(log, number, *id);
         self.index.release(number);
         Ok(())
@@ -443,15 +468,44 @@ impl<'r> State<'r> {
     /// The node's neighbours are clean, if they were not before.
     fn close_intent(&mut self, log: &Log<'r>, number: NodeNumber, id: BlockId) {
         if self.intents.contains(number) {
-            self.live.subtract(Self::charge_of(log, &Record::Intent { number, id }));
+            self.live.subtract(Share::of(log.layout(), &Record::Intent { number, id }));
             self.intents.close(number);
         }
     }
 }
 
-fn pending_charge(log: &Log<'_>, change: &PendingEdge) -> Charge {
+/// Takes off what pages of a list were charged that are dead, if the state counts.
+struct Discount<'a, 'r, S: Storage> {
+    storage: &'a mut S,
+    log: &'a mut Log<'r>,
+    live: &'a mut Charge,
+    counts: bool,
+    failed: Option<LogError<S::Error>>,
+}
+
+impl<'a, 'r, S: Storage> Discount<'a, 'r, S> {
+    fn of(storage: &'a mut S, log: &'a mut Log<'r>, live: &'a mut Charge, counts: bool) -> Self {
+        Self { storage, log, live, counts, failed: None }
+    }
+
+    fn take_off(&mut self, dead: Location) {
+        if !self.counts {
+            return;
+        }
+        match self.log.on(self.storage).known_outline(dead) {
+            Ok(old) => self.live.subtract(Share::of_outline(self.log.layout(), &old)),
+            Err(error) => self.failed = Some(error),
+        }
+    }
+
+    fn end(self) -> Result<(), LogError<S::Error>> {
+        self.failed.map_or(Ok(()), Err)
+    }
+}
+
+fn pending_share(log: &Log<'_>, change: &PendingEdge) -> Share {
     let PendingEdge { source, kind, target, add, .. } = *change;
-    Charge::of(log.layout(), &Record::Edge(EdgeChange { source, kind, target, add }))
+    Share::of(log.layout(), &Record::Edge(EdgeChange { source, kind, target, add }))
 }
 
 fn hub_error<E>(error: HubError, log: &Log<'_>, at: Location) -> ApplyError<E> {

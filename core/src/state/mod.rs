@@ -20,21 +20,18 @@ mod list;
 mod store;
 
 pub use apply::{ApplyError, Limit};
-pub use charge::Charge;
+pub use charge::{Charge, Share};
 pub use intents::{Cursor, Intent, Intents};
 pub use list::List;
 pub use store::Store;
 
 use crate::edges::{HubChain, HubPages, PendingEdges};
-use crate::format::{Header, Place, Record};
+use crate::format::{Layout, Outline, Place, Subject};
 use crate::index::BlockIndex;
 use crate::log::{LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
-use core::ops::Range;
-
-/// The columns of adjacency hold a location, or, with this bit, a chain of pages.
-const CHAIN: u32 = 1 << 31;
+use core::ops::RangeInclusive;
 
 /// How many of everything fit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,8 +68,8 @@ pub enum Adjacency {
     Pages(HubChain),
 }
 
-/// A node, where its home record lies, and that record's header.
-pub type Home = (NodeNumber, Location, Header);
+/// A node, where its home record lies, and that record in outline.
+pub type Home = (NodeNumber, Location, Outline);
 
 /// What the log means. See the [room](self).
 pub struct State<'r> {
@@ -90,6 +87,8 @@ pub struct State<'r> {
     pub live: Charge,
     /// Nodes that have a block.
     pub blocks: u32,
+    /// Whether the two above are kept up to date.
+    counts: bool,
 }
 
 impl<'r> State<'r> {
@@ -118,6 +117,7 @@ impl<'r> State<'r> {
             doubt: None,
             live: Charge::default(),
             blocks: 0,
+            counts: true,
         })
     }
 
@@ -128,8 +128,24 @@ impl<'r> State<'r> {
         self.hubs.clear();
         self.intents.clear();
         self.doubt = None;
-        self.live = Charge::default();
-        self.blocks = 0;
+        self.restart_counting();
+    }
+
+    /// From here on nothing is read of the records that are superseded, and neither live bytes nor blocks are
+    /// counted: where all of the log is replayed, counting what lives once it is there reads less.
+    pub fn stop_counting(&mut self) {
+        self.counts = false;
+    }
+
+    /// Counts again, from nothing; [`count`](Self::count) is then called for each record that lives.
+    pub fn restart_counting(&mut self) {
+        (self.live, self.blocks, self.counts) = (Charge::default(), 0, true);
+    }
+
+    /// Counts one record that lives.
+    pub fn count(&mut self, layout: &Layout, outline: &Outline) {
+        self.live.add(Share::of_outline(layout, outline));
+        self.blocks += u32::from(outline.subject.is_block());
     }
 
     /// Where the edges of a node in one direction lie.
@@ -137,20 +153,20 @@ impl<'r> State<'r> {
         let column = self.index.adjacency(node, direction);
         if column.is_none() {
             Adjacency::None
-        } else if column.get() & CHAIN != 0 {
-            Adjacency::Pages(HubChain::from_raw(column.get() & !CHAIN))
+        } else if self.index.is_paged(node, direction) {
+            Adjacency::Pages(HubChain::from_raw(column.get()))
         } else {
             Adjacency::Record(column)
         }
     }
 
     fn set_adjacency(&mut self, node: NodeNumber, direction: Direction, to: Adjacency) {
-        let column = match to {
-            Adjacency::None => Location::NONE,
-            Adjacency::Record(location) => location,
-            Adjacency::Pages(chain) => Location::new(chain.get() | CHAIN),
+        let (column, paged) = match to {
+            Adjacency::None => (Location::NONE, false),
+            Adjacency::Record(location) => (location, false),
+            Adjacency::Pages(chain) => (Location::new(chain.get()), true),
         };
-        self.index.set_adjacency(node, direction, column);
+        self.index.set_adjacency(node, direction, column, paged);
     }
 
     /// Whether nothing at all refers to the node but its own home record: no list, no pending change.
@@ -175,9 +191,9 @@ impl<'r> State<'r> {
         id: &BlockId,
     ) -> Result<Option<Home>, LogError<L::Error>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
-            let header = log.known_header(candidate.location)?;
-            if header.record.id() == Some(id) {
-                return Ok(Some((candidate.number, candidate.location, header)));
+            let outline = log.known_outline(candidate.location)?;
+            if outline.subject.id() == Some(id) {
+                return Ok(Some((candidate.number, candidate.location, outline)));
             }
         }
         Ok(None)
@@ -198,15 +214,21 @@ impl<'r> State<'r> {
         let next = log.next_header(from.slot, behind)?;
         let until = next.map_or(end, |(offset, _)| offset.min(end));
         let layout = log.log().layout();
-        let there = layout.location(from.slot, from.offset)..layout.location(from.slot, until);
+        // The last unit of the largest medium has the greatest location that there is.
+        let last = until.saturating_sub(layout.align()).max(from.offset);
+        let there = layout.location(from.slot, from.offset)..=layout.location(from.slot, last);
         Ok((until, self.rests_on(there)))
     }
 
     /// Whether the state rests on any record that lies there. O(all that there is).
-    pub fn rests_on(&self, there: Range<Location>) -> bool {
+    pub fn rests_on(&self, there: RangeInclusive<Location>) -> bool {
         let nodes = (0..self.index.high_water()).map(NodeNumber::new);
         let mut of_nodes = nodes.flat_map(|node| {
-            let lists = Direction::BOTH.map(|way| self.index.adjacency(node, way));
+            let lists = Direction::BOTH.map(|way| match self.adjacency(node, way) {
+                Adjacency::Record(location) => location,
+                // The pages themselves are asked below.
+                Adjacency::None | Adjacency::Pages(_) => Location::NONE,
+            });
             [self.index.home(node), lists[0], lists[1]]
         });
         let mut intents = self.intents.iter();
@@ -219,33 +241,27 @@ impl<'r> State<'r> {
     }
 
     /// Whether the record at this location is what the state rests on.
-    pub fn is_live(&self, record: &Record, at: Location) -> bool {
-        match record {
-            Record::Block { number, .. } | Record::Node { number, .. } => {
+    pub fn is_live(&self, subject: &Subject, at: Location) -> bool {
+        match subject {
+            Subject::Block { number, .. } | Subject::Node { number, .. } => {
                 self.index.home(*number) == at
             }
-            Record::Edge(change) => self
+            Subject::Edge(change) => self
                 .pending
                 .get(change.source, change.kind, change.target)
                 .is_some_and(|pending| pending.location == at),
-            Record::Adjacency { number, direction, .. } => {
-                match self.adjacency(*number, *direction) {
-                    Adjacency::None => false,
-                    Adjacency::Record(location) => location == at,
-                    Adjacency::Pages(chain) => {
-                        self.hubs.pages(chain).any(|(_, location)| location == at)
-                    }
+            Subject::List { number, direction, .. } => match self.adjacency(*number, *direction) {
+                Adjacency::None => false,
+                Adjacency::Record(location) => location == at,
+                Adjacency::Pages(chain) => {
+                    self.hubs.pages(chain).any(|(_, location)| location == at)
                 }
-            }
-            Record::Intent { number, .. } => {
+            },
+            Subject::Intent { number, .. } => {
                 self.intents.get(*number).is_some_and(|intent| intent.location == at)
             }
-            Record::Damage { .. } => self.doubt.is_some_and(|doubt| doubt.location == at),
-            Record::Tombstone { .. }
-            | Record::Retire { .. }
-            | Record::Mark
-            | Record::BatchEnd { .. }
-            | Record::Index(_) => false,
+            Subject::Damage { .. } => self.doubt.is_some_and(|doubt| doubt.location == at),
+            Subject::Tombstone { .. } | Subject::BatchEnd { .. } | Subject::Log => false,
         }
     }
 }

@@ -3,9 +3,11 @@
 //! This room knows nothing of records, logs or indexes. The core never knows which storage it has.
 
 mod geometry;
+mod lost;
 mod ram;
 
 pub use geometry::{Erased, Geometry, GeometryError};
+pub(crate) use lost::read_around;
 pub use ram::{RamError, RamStorage};
 
 /// A medium that is erased by sectors and then written in units, once each.
@@ -25,6 +27,8 @@ pub use ram::{RamError, RamStorage};
 /// - a unit whose write was cut by power loss, or that was written since the last `sync`, may afterwards hold
 ///   anything, and may even read differently each time until its sector is erased again;
 /// - other units keep their bytes (what decays all the same, the engine's checksums find);
+/// - a unit that cannot be read, torn or decayed, says so by an error that [is told](Self::is_lost) from
+///   others, and takes no unit beside it along;
 /// - on a medium that [keeps write order](Geometry::keeps_write_order), a unit is durable before
 ///   the next is begun;
 /// - after an error of `sync` nothing is known about the writes since the last one that succeeded.
@@ -41,6 +45,16 @@ pub trait Storage {
     /// The medium cannot deliver these bytes (an uncorrectable ECC error, for example). Others may
     /// still be readable.
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Self::Error>;
+
+    /// Whether an error of [`read`](Self::read) says that some of these bytes are lost, and no other call
+    /// will bring them: an uncorrectable ECC error, a bad block. The engine reads the units one by one then,
+    /// and those that are lost are damage like bytes that were overwritten: what is in the records that they
+    /// hit is lost, or was never acknowledged, and the store goes on. Any other error ends the call that
+    /// needed the bytes.
+    ///
+    /// Where ECC guards what is written, a unit that a power cut tore is such a unit: a storage that does not
+    /// say so may not open after the cut. Whoever wraps a storage asks that one.
+    fn is_lost(&self, error: &Self::Error) -> bool;
 
     /// Writes `bytes` from `at` on, where nothing was written since the sector's last erase.
     ///
@@ -76,6 +90,10 @@ impl<S: Storage + ?Sized> Storage for &mut S {
 
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), Self::Error> {
         (**self).read(at, into)
+    }
+
+    fn is_lost(&self, error: &Self::Error) -> bool {
+        (**self).is_lost(error)
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Self::Error> {

@@ -76,6 +76,10 @@ impl Storage for RamStorage<'_> {
         Ok(())
     }
 
+    fn is_lost(&self, _: &RamError) -> bool {
+        false
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), RamError> {
         let unit = self.geometry.write_bytes as usize;
         if !at.is_multiple_of(unit as u64) || !bytes.len().is_multiple_of(unit) {

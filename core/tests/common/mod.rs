@@ -2,11 +2,14 @@
 //! comparison of both.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod lives;
+pub mod moment;
 pub mod power;
+pub mod stories;
 
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Expect, GraphEdge, OpenError,
-    Operation, Order, Storage, StorageEngine,
+    BlockId, BlockRef, Capacity, Config, ContextBlock, Direction, EdgeKind, Expect, GraphEdge,
+    OpenError, Operation, Order, Storage, StorageEngine, Workspace,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::MaybeUninit;
@@ -47,6 +50,17 @@ pub struct Block {
     pub source_uri: String,
     pub metadata: Vec<u8>,
     pub content: Vec<u8>,
+}
+
+impl Block {
+    fn of(block: &BlockRef<'_>) -> Self {
+        Self {
+            version: block.version(),
+            source_uri: block.source_uri().into(),
+            metadata: block.metadata().into(),
+            content: block.content().into(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Block {
@@ -221,35 +235,56 @@ pub fn open<S: Storage>(
     StorageEngine::open(storage, Box::leak(region(&capacity).into_boxed_slice()), capacity, config)
 }
 
+/// The blocks that scans show, which agree in both orders.
+fn scan_all<S: Storage>(engine: &mut StorageEngine<'_, S>, scratch: &mut [u8]) -> Model {
+    let mut shown = Model::default();
+    let mut room = [0; Workspace::scratch_bytes(1, 5)];
+    let workspace = Workspace::over(&mut room, 1).expect("room for an iterator");
+    let mut query = engine.reader_through(scratch).query(workspace);
+    let scan = query.scan(Order::OldestFirst).expect("a place");
+    while let Some(block) = query.next_block(&scan).expect("scan") {
+        let again = shown.blocks.insert(block.id(), Block::of(&block));
+        assert!(again.is_none(), "a scan shows a block twice");
+    }
+    query.close(scan).expect("open");
+    let infos = [Order::OldestFirst, Order::NewestFirst].map(|order| {
+        let (mut infos, scan) = (Vec::new(), query.scan(order).expect("a place"));
+        while let Some(info) = query.next_info(&scan).expect("scan") {
+            infos.push((info.sequence, info.id, info.version));
+        }
+        query.close(scan).expect("open");
+        infos
+    });
+    let [oldest_first, mut newest_first] = infos;
+    newest_first.reverse();
+    assert_eq!(oldest_first, newest_first, "the two orders show different blocks");
+    assert!(oldest_first.is_sorted_by(|one, next| one.0 < next.0), "sequences are not in order");
+    let versions = shown.blocks.iter().map(|(id, block)| (*id, block.version));
+    let scanned: BTreeMap<_, _> =
+        oldest_first.iter().map(|(_, id, version)| (*id, *version)).collect();
+    assert!(versions.eq(scanned), "blocks and their headers disagree");
+    assert_eq!(engine.stats().blocks as usize, shown.blocks.len(), "blocks are counted otherwise");
+    shown
+}
+
 /// What a store shows through its public reads.
 pub fn read_all<S: Storage>(engine: &mut StorageEngine<'_, S>, ids: &[BlockId]) -> Model {
     let mut scratch = vec![0; 1 << 16];
-    let mut shown = Model::default();
-    let mut scan = engine.reader_through(&mut scratch).scan(Order::OldestFirst);
-    while let Some(block) = scan.next_block().expect("scan") {
-        let owned = Block {
-            version: block.version(),
-            source_uri: block.source_uri().into(),
-            metadata: block.metadata().into(),
-            content: block.content().into(),
-        };
-        assert!(shown.blocks.insert(block.id(), owned).is_none(), "a scan shows a block twice");
+    let mut shown = scan_all(engine, &mut scratch);
+    let mut many = Vec::new();
+    let found_many = engine.reader_through(&mut scratch).find_many(ids, |place, block| {
+        assert_eq!(place, many.len());
+        many.push(block.map(|block| (block.version(), block.content().to_vec())));
+    });
+    found_many.expect("find_many");
+    for (id, many) in ids.iter().zip(&many) {
+        let block = shown.blocks.get(id).map(|block| (block.version, &block.content));
+        let many = many.as_ref().map(|(version, content)| (*version, content));
+        assert_eq!(many, block, "find_many and scan disagree on {id}");
     }
-    let mut newest_first = Vec::new();
-    let mut scan = engine.reader_through(&mut scratch).scan(Order::NewestFirst);
-    while let Some(info) = scan.next_info().expect("scan") {
-        newest_first.push(info);
-    }
-    let sorted = newest_first.windows(2).all(|pair| pair[0].sequence > pair[1].sequence);
-    assert!(sorted, "newest first is not newest first");
-    assert_eq!(newest_first.len(), shown.blocks.len(), "the two orders show different blocks");
     for id in ids {
-        let found = engine.find_into(id, &mut scratch).expect("find").map(|block| Block {
-            version: block.version(),
-            source_uri: block.source_uri().into(),
-            metadata: block.metadata().into(),
-            content: block.content().into(),
-        });
+        let found =
+            engine.find_into(id, &mut scratch).expect("find").map(|block| Block::of(&block));
         assert_eq!(found.as_ref(), shown.blocks.get(id), "find and scan disagree on {id}");
         assert_eq!(engine.contains(id).expect("contains"), found.is_some());
         assert_eq!(engine.version(id).expect("version"), found.map(|block| block.version));
@@ -260,17 +295,16 @@ pub fn read_all<S: Storage>(engine: &mut StorageEngine<'_, S>, ids: &[BlockId]) 
             while let Some(edge) = edges.next().expect("edges") {
                 assert!(of_node.insert(edge), "edges show {edge:?} twice");
             }
-            if direction == Direction::Out {
-                shown.edges.extend(of_node);
-            } else {
-                let known = ids.contains(id);
-                assert!(known);
-                for edge in of_node {
-                    shown.edges.insert(edge);
-                }
+            let edge = of_node.first().copied();
+            shown.edges.extend(of_node);
+            if let Some(edge) = edge {
+                let has_edge = engine.reader_through(&mut scratch).has_edge(&edge);
+                assert_eq!(has_edge.as_ref().ok(), Some(&true), "{edge:?} is shown: {has_edge:?}");
             }
         }
     }
+    let count = engine.count_edges().expect("edges");
+    assert_eq!((count.edges as usize, count.lists_unreadable), (shown.edges.len(), 0));
     shown
 }
 

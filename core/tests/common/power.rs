@@ -9,6 +9,7 @@
 //! way in which the step may tear: what the store shows then must be one of the states that are
 //! allowed. A failure prints the scenario and the device, which between them replay it.
 
+use super::moment::{Context, Counts, Moment, Watch};
 use super::{Mix, Model, Op, Random, all_ids, check, read_all, verify};
 use kausaldb::log::LogError;
 use kausaldb::storage::{Erased, Geometry, Storage};
@@ -16,7 +17,7 @@ use kausaldb::{
     Capacity, Config, Durability, FormatOptions, OpenError, StorageEngine, StoreId, WriteError,
     format,
 };
-use kausaldb_sim::{Aftermath, SimError, SimNor, Survivors, TornErase, TornWrite};
+use kausaldb_sim::{Aftermath, SimError, SimNor, Survivors, TornErase, TornWrite, UnderWay};
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
 use std::rc::Rc;
@@ -88,7 +89,9 @@ impl Scenario {
             hub_pages: 16,
             segments: self.segments,
             segment_bytes: self.segment_bytes,
-            buffer_bytes: self.write_bytes.max(128),
+            block_bytes: Capacity::SMALL.block_bytes.max(self.mix.content_max as u32 + 64),
+            batch_bytes: Capacity::SMALL.batch_bytes.max(self.mix.content_max as u32 * 4),
+            buffer_bytes: self.write_bytes.max(if self.erase_bytes > 4096 { 4096 } else { 128 }),
             ..Capacity::SMALL
         }
     }
@@ -119,32 +122,87 @@ impl Drop for Replay {
     }
 }
 
+/// A device that was cut, and what the engine was doing.
+pub struct Cut {
+    pub device: SimNor,
+    pub moment: Moment,
+}
+
 /// Devices that were cut, from a storage to whoever looks at them.
-type Tape = Rc<RefCell<Vec<SimNor>>>;
+pub type Tape = Rc<RefCell<Vec<Cut>>>;
+
+/// Which steps are set aside.
+#[derive(Clone, Copy, Debug)]
+pub struct Thinning {
+    /// One step in so many is set aside; none if it is 0.
+    pub one_in: u64,
+    /// So many are set aside in each phase before that.
+    pub first: u64,
+    /// Of a call of more units than this: its first, its last, and one between them.
+    pub units_max: u64,
+}
+
+impl Thinning {
+    pub fn one_in(one_in: u64) -> Self {
+        Self { one_in, first: 0, units_max: u64::MAX }
+    }
+}
 
 /// A device of which the cut points are set aside.
 pub struct Tapped {
     pub nor: SimNor,
-    /// One step in so many is set aside; none if it is 0.
-    pub one_in: u64,
+    thinning: Thinning,
     random: Random,
     cuts: Tape,
+    watch: Option<(Watch, Rc<Context>)>,
+    counts: Counts,
 }
 
 impl Tapped {
-    pub fn new(nor: SimNor, one_in: u64) -> (Self, Tape) {
+    pub fn new(nor: SimNor, thinning: Thinning) -> (Self, Tape) {
         let random = Random::new(nor.steps() + 1);
         let cuts = Tape::default();
-        (Self { nor, one_in, random, cuts: cuts.clone() }, cuts)
+        let counts = Counts::default();
+        (Self { nor, thinning, random, cuts: cuts.clone(), watch: None, counts }, cuts)
     }
 
-    fn set_aside(&mut self, steps: u64, again: impl Fn(&mut SimNor) -> Result<(), SimError>) {
-        for step in 0..steps {
-            if self.one_in > 0 && self.random.one_in(self.one_in) {
-                let mut cut = self.nor.clone();
-                cut.cut_at(step);
-                assert_eq!(again(&mut cut), Err(SimError::PowerCut));
-                self.cuts.borrow_mut().push(cut);
+    /// Begins another life of the same device, under the same eyes.
+    pub fn reopen(&self) -> Self {
+        let mut nor = self.nor.clone();
+        nor.reopen();
+        let (random, cuts) = (self.random.clone(), self.cuts.clone());
+        let watch = self.watch.clone();
+        Self { nor, thinning: self.thinning, random, cuts, watch, counts: self.counts }
+    }
+
+    pub fn watched(mut self, watch: Watch, context: Rc<Context>) -> Self {
+        self.watch = Some((watch, context));
+        self
+    }
+
+    fn is_wanted(&mut self, step: u64, steps: u64, moment: Moment) -> bool {
+        let Thinning { one_in, first, units_max } = self.thinning;
+        if one_in == 0 {
+            return false;
+        }
+        let between = 1 + self.random.below(steps.max(3) - 2);
+        let is_left_out = steps > units_max && ![0, between, steps - 1].contains(&step);
+        let is_drawn = !is_left_out && self.random.one_in(one_in);
+        is_drawn || self.counts.least(moment) < first
+    }
+
+    fn set_aside(
+        &mut self,
+        moments: &[Moment],
+        again: impl Fn(&mut SimNor) -> Result<(), SimError>,
+    ) {
+        for (step, &moment) in (0..).zip(moments) {
+            if self.is_wanted(step, moments.len() as u64, moment) {
+                let mut device = self.nor.clone();
+                device.cut_at(step);
+                assert_eq!(again(&mut device), Err(SimError::PowerCut));
+                self.counts.add(moment);
+                self.cuts.borrow_mut().push(Cut { device, moment });
             }
         }
     }
@@ -161,15 +219,24 @@ impl Storage for Tapped {
         self.nor.read(at, into)
     }
 
+    fn is_lost(&self, error: &SimError) -> bool {
+        self.nor.is_lost(error)
+    }
+
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
-        let units = bytes.len() as u64 / u64::from(self.geometry().write_bytes);
+        let units = bytes.len() / self.geometry().write_bytes as usize;
+        let moments = match &mut self.watch {
+            Some((watch, context)) => watch.write(self.nor.image(), at, bytes, context),
+            None => vec![Moment::default(); units],
+        };
         // A file tears in pieces, whichever byte it is cut at: one byte stands for all.
         if self.geometry().keeps_write_order {
-            self.set_aside(units, |nor| nor.write(at, bytes));
+            self.set_aside(&moments, |nor| nor.write(at, bytes));
         } else {
-            let part = self.random.below(units.max(1));
-            for written in [part, units] {
-                self.set_aside(1, |nor| {
+            let part = self.random.below(units.max(1) as u64);
+            for written in [part, units as u64] {
+                let moment = moments.get(written as usize).or(moments.last()).copied();
+                self.set_aside(moment.as_slice(), |nor| {
                     nor.cut_at(written);
                     nor.write(at, bytes)?;
                     nor.sync()
@@ -180,12 +247,14 @@ impl Storage for Tapped {
     }
 
     fn erase(&mut self, sector: u32) -> Result<(), SimError> {
-        self.set_aside(1, |nor| nor.erase(sector));
+        let watched = self.watch.as_ref().map(|(watch, context)| watch.erase(sector, context));
+        self.set_aside(&[watched.unwrap_or_default()], |nor| nor.erase(sector));
         self.nor.erase(sector)
     }
 
     fn sync(&mut self) -> Result<(), SimError> {
-        self.set_aside(1, |nor| nor.sync());
+        let watched = self.watch.as_ref().map(|(watch, context)| watch.sync(context));
+        self.set_aside(&[watched.unwrap_or_default()], |nor| nor.sync());
         self.nor.sync()
     }
 }
@@ -202,6 +271,10 @@ impl Storage for Lent<'_> {
 
     fn read(&mut self, at: u64, into: &mut [u8]) -> Result<(), SimError> {
         self.0.read(at, into)
+    }
+
+    fn is_lost(&self, error: &SimError) -> bool {
+        self.0.is_lost(error)
     }
 
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), SimError> {
@@ -231,15 +304,13 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
         };
         return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
     }
-    // What was not under way has no meaning; which of the two it was, the device does not say. (The
-    // lists are as long as one another but for one, so that little is done twice.)
     let writes = [
         TornWrite::Old,
         TornWrite::New,
         TornWrite::Mixed,
         TornWrite::Random,
         TornWrite::Unstable,
-        TornWrite::Unstable,
+        TornWrite::Unreadable,
     ];
     let erases = [
         TornErase::Old,
@@ -248,14 +319,13 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
         TornErase::Mixed,
         TornErase::Random,
         TornErase::Unstable,
+        TornErase::Unreadable,
     ];
-    writes.into_iter().zip(erases).map(|(write, erase)| Aftermath { write, erase, ..all }).collect()
-}
-
-/// Whether no cut left anything unstable, which reads differently to each, so that two openings may
-/// disagree on what was in flight. (The device names every aftermath.)
-fn is_stable(device: &SimNor) -> bool {
-    !device.to_string().contains("Unstable")
+    match cut.under_way() {
+        Some(UnderWay::Write) => writes.map(|write| Aftermath { write, ..all }).to_vec(),
+        Some(UnderWay::Erase) => erases.map(|erase| Aftermath { erase, ..all }).to_vec(),
+        _ => vec![all],
+    }
 }
 
 /// A device that was booted and shows one of the states that were allowed.
@@ -341,14 +411,14 @@ impl Bench {
         let replay = Replay(format!("{device} in {:?}", self.scenario));
         self.region.fill(MaybeUninit::new(0xA5));
         let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
-        let (storage, tape) = Tapped::new(device, one_in);
+        let (storage, tape) = Tapped::new(device, Thinning::one_in(one_in));
         let opened = StorageEngine::open(storage, &mut self.region, capacity, config);
         let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
         let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
         assert_eq!(engine.stats().damaged, 0, "no power cut is damage");
         let free = engine.stats().segments_free;
         let device = engine.storage().nor.clone();
-        let cuts = tape.take();
+        let cuts = tape.take().into_iter().map(|cut| cut.device).collect();
         let violations = device.violations();
         assert!(violations.is_empty(), "{violations:?}");
         Booted { device, state, free, cuts }
@@ -414,7 +484,7 @@ impl Bench {
             device.power_on_with(aftermath);
             let seen = random.one_in(4).then(|| device.clone());
             let boot = self.boot(device, allowed, one_in);
-            if let Some(seen) = seen.filter(is_stable) {
+            if let Some(seen) = seen.filter(SimNor::is_stable) {
                 let shown = self.peek(&seen, allowed);
                 assert!(
                     allowed[shown] == allowed[boot.state],
@@ -476,6 +546,7 @@ pub fn write<S: Storage>(engine: &mut StorageEngine<'_, S>, model: &mut Model, o
         Err(
             WriteError::Full { .. }
             | WriteError::BatchTooLarge { .. }
+            | WriteError::BlockTooLarge { .. }
             | WriteError::NodesFull { .. }
             | WriteError::HubPagesFull { .. },
         ) => false,
@@ -489,12 +560,12 @@ pub fn run(scenario: Scenario, one_in: u64, mut then: impl FnMut(&SimNor, &[Mode
     let replay = Replay(format!("the run itself: {scenario:?}"));
     let mut random = Random::new(scenario.seed);
     let mut region = super::region(&scenario.capacity());
-    let (storage, tape) = Tapped::new(scenario.device(), one_in);
+    let (storage, tape) = Tapped::new(scenario.device(), Thinning::one_in(one_in));
     let mut engine =
         StorageEngine::open(storage, &mut region, scenario.capacity(), scenario.config())
             .expect("open");
     let (mut version, mut states) = (0, vec![Model::default()]);
-    let mut look = |states: &[Model]| tape.take().iter().for_each(|cut| then(cut, states));
+    let mut look = |states: &[Model]| tape.take().iter().for_each(|cut| then(&cut.device, states));
     look(&states);
     for _ in 0..scenario.batches {
         let ops = scenario.mix.batch(&mut random, &mut version);

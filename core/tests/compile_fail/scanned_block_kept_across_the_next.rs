@@ -1,10 +1,16 @@
 //! A scan through scratch shows one block at a time.
-use kausaldb::{Order, Storage, StorageEngine};
+use kausaldb::memory::owned::{Caller, Owned};
+use kausaldb::{Order, Storage, StorageEngine, Workspace};
 
-fn both<S: Storage>(engine: &mut StorageEngine<'_, S>, scratch: &mut [u8]) -> bool {
-    let mut scan = engine.reader_through(scratch).scan(Order::NewestFirst);
-    let one = scan.next_block().unwrap().unwrap();
-    let two = scan.next_block().unwrap().unwrap();
+fn both<S: Storage>(
+    engine: &mut StorageEngine<'_, S>,
+    scratch: &mut [u8],
+    workspace: Owned<Workspace<'_>, Caller>,
+) -> bool {
+    let mut query = engine.reader_through(scratch).query(workspace);
+    let scan = query.scan(Order::NewestFirst).unwrap();
+    let one = query.next_block(&scan).unwrap().unwrap();
+    let two = query.next_block(&scan).unwrap().unwrap();
     one.content() == two.content()
 }
 

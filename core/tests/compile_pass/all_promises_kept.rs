@@ -5,7 +5,8 @@ use kausaldb::memory::owned::{Memtable, Owned, Table};
 use kausaldb::memory::{Arena, Footprint, PoolError, RegionTooSmall, StorageCoordinator};
 use kausaldb::storage::RamStorage;
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, FormatOptions, Order, StorageEngine, StoreId, format,
+    BlockId, Capacity, Config, ContextBlock, Expect, FormatOptions, IncomingBlock, Order,
+    StorageEngine, StoreId, Workspace, format,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -86,8 +87,32 @@ fn keep_a_store(mut storage: RamStorage<'_>) -> u64 {
     let (one, two) = (engine.find(&id).unwrap().unwrap(), engine.find(&id).unwrap().unwrap());
     assert_eq!(one.content(), two.content());
     let mut scratch = [0; 64];
-    let mut scan = engine.reader_through(&mut scratch).scan(Order::NewestFirst);
-    assert_eq!(scan.next_block().unwrap().unwrap().content(), b"text");
+    let mut room = [0; Workspace::scratch_bytes(2, 4)];
+    let workspace = Workspace::over(&mut room, 2).unwrap();
+    let mut query = engine.reader_through(&mut scratch).query(workspace);
+    let (newest, oldest) =
+        (query.scan(Order::NewestFirst).unwrap(), query.scan(Order::OldestFirst).unwrap());
+    assert_eq!(query.next_block(&newest).unwrap().unwrap().content(), b"text");
+    assert_eq!(query.next_info(&oldest).unwrap().unwrap().version, 7);
+    query.close(newest).unwrap();
+    let workspace = query.end();
+    // Both media, one workspace; over mapped ones, blocks of two iterators are looked at together.
+    let mut query = engine.reader().query(workspace);
+    let (one, two) =
+        (query.scan(Order::NewestFirst).unwrap(), query.scan(Order::OldestFirst).unwrap());
+    let one = query.next_block(&one).unwrap().unwrap();
+    let two = query.next_block(&two).unwrap().unwrap();
+    assert_eq!(one.content(), two.content());
+    drop(query.end());
+    // A content in pieces: the source has the room as long as it runs, and the engine all the rest.
+    let (id_in_pieces, source_uri, metadata) = (BlockId::from_u128(2), "wire", &b""[..]);
+    let incoming =
+        IncomingBlock { id: id_in_pieces, version: 1, source_uri, metadata, content_bytes: 900 };
+    let filled = engine.put_from(&incoming, Expect::Absent, |room| {
+        room.fill(5);
+        Ok::<_, ()>(room.len())
+    });
+    assert_eq!(filled, Ok(engine.sequence()));
     let mut moved = Box::new(engine);
     moved.put(&ContextBlock { content: b"new", ..block }).unwrap();
     let version = moved.find(&id).unwrap().unwrap().version();

@@ -72,7 +72,10 @@ pub(crate) enum Command {
     Scan(Scan),
     /// Show counts, sizes, wear and high-water marks.
     Stats {
-        /// Show also the limits that this host opens the store with, and the memory they take.
+        /// Show also a capacity: the high-water marks and a quarter more, and the memory that it takes.
+        ///
+        /// A board that opens this store, or one that does the same work, can be given it: each line but the
+        /// last is a field of `Capacity`.
         #[arg(long)]
         capacity: bool,
     },

@@ -5,7 +5,10 @@
 mod common;
 
 use common::Case;
+use kausaldb::{Capacity, Config, StorageEngine};
+use kausaldb_file::{Access, OpenedFile};
 use std::fs;
+use std::mem::MaybeUninit;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -197,7 +200,7 @@ fn a_store_of_another_format_version_ends_with_3() {
     }
     fs::write(case.path("kausal.kdb"), &image).unwrap();
     for command in ["stats", "export", "verify", "compact", "grow", "import -", "index ."] {
-        case.fails(3, command, &["kausal.kdb", "version 77", "version 1;", "export"]);
+        case.fails(3, command, &["kausal.kdb", "version 77", "version 2;", "export"]);
     }
     assert!(fs::read(case.path("kausal.kdb")).unwrap() == image, "the store was written to");
 }
@@ -307,16 +310,56 @@ fn an_image_for_a_board_has_its_geometry() {
     assert!(Path::new(&case.path("board.kdb")).exists());
 }
 
+#[test]
+fn the_capacity_that_stats_shows_opens_the_store_in_the_memory_that_it_names() {
+    let board = "--size 256K --segment-size 4096 --erase-size 4096 --write-size 8 --erased ff";
+    for sizes in [board, "--size 32M --segment-size 1M"] {
+        let case = Case::new();
+        case.run(&format!("create {sizes}"));
+        let long = "x".repeat(300);
+        let lines: String = (1..=150).map(|number| put(&id(number), "a", &long)).collect();
+        case.feed("import -", &lines);
+        case.feed("import -", &lines.replace("xxx", "yyy"));
+        let shown: serde_json::Value =
+            serde_json::from_str(&case.run("stats --capacity --json")).unwrap();
+        let field = |name: &str| {
+            u32::try_from(shown[format!("capacity_{name}")].as_u64().unwrap()).unwrap()
+        };
+        let capacity = Capacity {
+            nodes: field("nodes"),
+            pending_edges: field("pending_edges"),
+            hub_pages: field("hub_pages"),
+            intents: field("intents"),
+            segments: field("segments"),
+            segment_bytes: field("segment_bytes"),
+            block_bytes: field("block_bytes"),
+            batch_operations: field("batch_operations"),
+            batch_bytes: field("batch_bytes"),
+            buffer_bytes: field("buffer_bytes"),
+        };
+        assert_eq!(capacity.nodes, 188, "150, and a quarter more");
+        assert_eq!(capacity.region_bytes(), field("region_bytes") as usize);
+        assert!(u64::from(field("region_bytes")) < shown["region_bytes"].as_u64().unwrap());
+
+        let file = OpenedFile::open(case.path("kausal.kdb"), Access::ReadWrite).unwrap();
+        let info = kausaldb::probe(file.len_bytes(), |at, into| file.read_at(at, into)).unwrap();
+        let file = file.with_geometry(*info.layout.geometry()).unwrap();
+        let mut region = vec![MaybeUninit::uninit(); capacity.region_bytes()];
+        let engine = StorageEngine::open(file, &mut region, capacity, Config::default());
+        assert_eq!(engine.unwrap().stats().blocks, 150);
+    }
+}
+
 /// `grow` filled what no layout reaches, and from then on nothing opened the store. The layout is checked
 /// before a byte is written.
 #[test]
 fn a_store_beyond_the_formats_limit_is_refused_before_a_byte_is_written() {
     let case = Case::new();
-    case.fails(2, "create --size 64G", &["kausal.kdb", "68719476736", "34359738352", "--size"]);
+    case.fails(2, "create --size 65G", &["kausal.kdb", "69793218560", "68719476736", "--size"]);
     case.fails(2, "create --size 1M --segment-size 256K", &["4 segments", "--segment-size"]);
     assert_eq!(fs::read_dir(case.folder.path()).unwrap().count(), 0, "something was left behind");
     case.run("create --size 32M");
-    case.fails(2, "grow --size 36G", &["kausal.kdb", "38654705664", "34355544064"]);
+    case.fails(2, "grow --size 68G", &["kausal.kdb", "73014444032", "68719476736"]);
     assert_eq!(fs::metadata(case.path("kausal.kdb")).unwrap().len(), 32 << 20);
     case.run("stats");
 }

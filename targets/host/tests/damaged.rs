@@ -159,10 +159,100 @@ fn says_that_it_is_degraded(sample: &Sample) {
     assert_eq!(verify.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&verify.stderr).contains("are lost"));
     let before = sample.run("export").1;
+    let bytes = fs::read(sample.case.path("kausal.kdb")).unwrap();
     for command in ["import -", "index .", "compact", "grow", "scrub"] {
         sample.case.fails(3, command, &words);
     }
     assert_eq!(sample.run("export").1, before);
+    let after = fs::read(sample.case.path("kausal.kdb")).unwrap();
+    assert!(after == bytes, "a store was written that may not be");
+}
+
+/// Says in one line that this file is no store that can be opened, whatever is asked; nothing is written.
+fn is_refused(sample: &Sample, bytes: &[u8], what: &str) {
+    let path = sample.case.path("kausal.kdb");
+    fs::write(&path, bytes).unwrap();
+    let commands = ["stats", "verify", "export", "get 1", "salvage new.kdb", "repair", "scrub"];
+    for command in commands.iter().chain(&["compact", "grow", "import -", "index ."]) {
+        let command =
+            if *command == "get 1" { format!("get {}", id(1)) } else { (*command).into() };
+        let output = sample.case.run_with(&command, "");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{what}, {command}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{what}, {command}: {stderr}");
+        assert!(stderr.contains("kausal.kdb: "), "{what}, {command}: {stderr}");
+        assert!(!sample.case.path("new.kdb").exists(), "{what}: salvage left a store behind");
+        assert!(fs::read(&path).unwrap() == bytes, "{what}, {command} wrote");
+    }
+}
+
+#[test]
+fn a_dump_that_is_cut_short_empty_or_no_stores_is_refused_by_name() {
+    let sample = Sample::new();
+    let whole = sample.image.len();
+    for len in [0, 1, 83, 84, SEGMENT, 5 * SEGMENT, 5 * SEGMENT + 100, whole - SEGMENT, whole - 1] {
+        is_refused(&sample, &sample.image[..len], &format!("{len} bytes"));
+    }
+    is_refused(&sample, &vec![0xFF; whole], "a blank dump");
+    is_refused(&sample, &vec![0x00; whole], "zeros");
+    let text: Vec<u8> = "somebody else's bytes\n".bytes().cycle().take(whole).collect();
+    is_refused(&sample, &text, "text");
+}
+
+/// A dump that lacks its end is salvaged once it is as long as it was, whatever stands there.
+#[test]
+fn a_dump_that_lacks_its_end_is_salvaged_at_its_full_length() {
+    let sample = Sample::new();
+    let records = sample.records();
+    let newest = records.iter().map(|found| found.segment).max().unwrap();
+    let of_newest = records.iter().find(|found| found.segment == newest).unwrap();
+    let (mut image, last) = (sample.image.clone(), sample.image.len() - SEGMENT);
+    // The newest segment is not what is cut off; what is, is named.
+    assert!(of_newest.header.start < last);
+    image[last..].fill(0xFF);
+    fs::write(sample.case.path("kausal.kdb"), &image).unwrap();
+    let (code, said) = sample.run("salvage new.kdb");
+    let is_needed = records.iter().any(|found| found.header.start >= last);
+    assert!(
+        code == 0 || code == 3 && is_needed && said.contains("lost: records in segment "),
+        "{said}"
+    );
+    let saved = sample.case.run("export --store new.kdb");
+    let whole: Vec<_> = sample.whole.lines().collect();
+    assert!(saved.lines().all(|line| whole.contains(&line)), "{saved}");
+    sample.case.run("verify --store new.kdb");
+}
+
+/// What `verify` says of a hurt store: each place, in the words of segment and offset, until a repair.
+#[test]
+fn verify_says_what_is_damaged_and_where() {
+    let sample = Sample::new();
+    let (body, header) = (sample.block(5).pop().unwrap(), sample.block(9).pop().unwrap());
+    let segment = sample.block(20).pop().unwrap();
+    let start = segment.header.start / SEGMENT * SEGMENT;
+    let spans = || [body.body.start + 30..body.body.end, header.header.clone(), start..start + 84];
+    sample.hurt(spans());
+    let output = sample.case.run_with("verify", "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for words in [
+        format!("damaged record of {} in segment {} at {}", id(5), body.segment, body.offset),
+        format!("no valid record in segment {} at {}", header.segment, header.offset),
+        format!("no valid header of segment {}", segment.segment),
+        "degraded: records in segment".to_owned(),
+    ] {
+        assert!(said.contains(&words), "{words}: {said}");
+    }
+    sample.case.run("repair");
+    let output = sample.case.run_with("verify", "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("which a repair has dealt with"), "{said}");
+    assert!(said.contains(&format!("damaged record of {}", id(5))), "{said}");
+    assert!(!said.contains("degraded") && !said.contains("no valid"), "{said}");
+    // The block whose content is gone is the caller's to delete; then nothing is lost any more.
+    let delete = format!("{{\"delete\":{{\"id\":\"{}\"}}}}\n", id(5));
+    sample.case.feed("import -", &delete);
+    sample.case.run("verify");
 }
 
 #[test]

@@ -6,12 +6,15 @@
 //! Exit codes: 0 done, 1 something failed (and was named), 2 wrong usage.
 
 mod bench;
+mod boards;
+mod fuzz;
 mod million;
 mod miri;
 mod package;
 mod planted;
 mod setup;
 mod steps;
+mod swarm;
 mod sweep;
 mod test;
 mod tidy;
@@ -37,6 +40,11 @@ const TASKS: &[Task] = &[
         summary: "the library crates, packed together and built from their packages",
         run: package::run,
     },
+    Task {
+        name: "boards",
+        summary: "the firmware images in QEMU: what they record, dumps, power cuts, sizes",
+        run: boards::run,
+    },
     Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
     Task {
         name: "million",
@@ -55,8 +63,18 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "sweep",
-        summary: "damage of every kind to thousands of images (minutes); its counts",
+        summary: "damage to thousands of images, or: cuts, boots, files, boards; their counts",
         run: sweep::run,
+    },
+    Task {
+        name: "fuzz",
+        summary: "the fuzz targets, a minute each or so many seconds (needs nightly and cargo-fuzz)",
+        run: fuzz::run,
+    },
+    Task {
+        name: "swarm",
+        summary: "five million random operations under power cuts and faults; their throughput",
+        run: swarm::run,
     },
     Task { name: "help", summary: "this list", run: help },
 ];

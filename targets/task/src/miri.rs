@@ -15,8 +15,10 @@ use std::process::{Command, Stdio};
 /// The rooms whose tests run: the one with the unsafe code, and those that lay columns over it.
 const ROOMS: &str = "memory:: index:: edges::";
 
-/// Tests of the engine: it is moved between calls, reads through scratch, and meets bytes that changed.
-const ENGINE: &str = "an_engine_can_be_moved a_body_is_checked a_bit_of_a_header";
+/// Tests of the engine: it is moved between calls, reads through scratch, meets bytes that changed, holds
+/// iterators in a workspace, and has its write buffer filled by a source.
+const ENGINE: &str = "an_engine_can_be_moved a_body_is_checked a_bit_of_a_header more_iterators_than \
+                      an_iterator_that_is_kept content_in_pieces a_source_that_panics";
 
 /// A target with the other byte order.
 const BIG_ENDIAN: &str = "--target s390x-unknown-linux-gnu";
@@ -41,11 +43,13 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn miri(target: &str) -> Line {
-    let tests = "--lib --test shapes --test scratch --test damage";
+    let tests = "--lib --test shapes --test scratch --test damage --test query --test put_from";
     let arguments = format!(
         "run nightly cargo miri test -p kausaldb --features std {tests} {target} -- {ROOMS} {ENGINE}"
     );
-    Line::new("rustup", &arguments).with("MIRIFLAGS", "-Zmiri-strict-provenance")
+    // The regions of some tests live as long as the test on purpose; the core has no heap that it could leak.
+    Line::new("rustup", &arguments)
+        .with("MIRIFLAGS", "-Zmiri-strict-provenance -Zmiri-ignore-leaks")
 }
 
 fn is_there(_: &House) -> Result<(), Failure> {
@@ -66,7 +70,7 @@ mod tests {
     fn each_run_is_held_to_strict_provenance() {
         for target in ["", BIG_ENDIAN] {
             let line = miri(target).to_string();
-            assert!(line.starts_with("MIRIFLAGS=-Zmiri-strict-provenance rustup run nightly "));
+            assert!(line.starts_with("MIRIFLAGS='-Zmiri-strict-provenance "), "{line}");
             assert!(line.contains(target) && line.ends_with(ENGINE), "{line}");
         }
     }

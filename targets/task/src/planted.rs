@@ -1,6 +1,6 @@
 //! `cargo task planted`: plants one fault after the other into the core, and sees that the tests notice each.
 //!
-//! It takes some minutes, and is no part of `cargo task test`. `core/tests/planted.rs` lists the faults,
+//! It takes some minutes, and is no part of `cargo task test`. `core/tests/planted/main.rs` lists the faults,
 //! those that are not noticed among them.
 
 use crate::steps::Line;

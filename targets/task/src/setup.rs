@@ -13,11 +13,16 @@ use std::{env, fs};
 /// Parts of the toolchain, each with the program that shows that it is there.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];
 
-/// The targets for which the core is built.
-pub(crate) const TARGETS: &[&str] = &["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
+/// The targets for which the core and the boards' images are built.
+pub(crate) const TARGETS: &[&str] =
+    &["thumbv7em-none-eabihf", "thumbv6m-none-eabi", "riscv32imac-unknown-none-elf"];
 
 /// Programs of the system, each with the Debian packages that bring it.
-const PROGRAMS: &[(&str, &str)] = &[("cc", "gcc libc6-dev")];
+const PROGRAMS: &[(&str, &str)] = &[
+    ("cc", "gcc libc6-dev"),
+    ("qemu-system-arm", "qemu-system-arm"),
+    ("qemu-system-riscv32", "qemu-system-misc"),
+];
 
 /// Sees to it that the toolchain has its components and targets and the system its programs.
 ///

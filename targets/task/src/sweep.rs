@@ -1,17 +1,46 @@
-//! `cargo task sweep`: the tests of damage with many more images, and how many there were.
-//!
-//! The ordinary run has a few hundred images of each kind; this one has tens of thousands, and flips every
-//! bit.
+//! `cargo task sweep`: what takes minutes, and is no part of `cargo task test`, but for a few of its cases;
+//! and how many cases there were.
 
 use crate::steps::Line;
-use crate::{Failure, House, takes_nothing};
+use crate::{Failure, House, boards};
 
-/// Hurts images in every way that the tests know.
+/// A sweep, and the tests that it runs in full.
+struct Sweep {
+    name: &'static str,
+    tests: &'static str,
+}
+
+const SWEEPS: [Sweep; 5] = [
+    // Images hurt in every way that the tests know.
+    Sweep { name: "damage", tests: "--test damage" },
+    // Power cut at every step, on 24 kinds of flash.
+    Sweep { name: "cuts", tests: "--test cuts" },
+    // Power cut again in the recovery from each cut, and boards that lose power at every boot.
+    Sweep { name: "boots", tests: "--test power" },
+    // Every subset of what a file had not synced.
+    Sweep { name: "files", tests: "--test power_file" },
+    // Wear over a million updates, stores that are full, and every call of the storage refused.
+    Sweep { name: "wear", tests: "--test wear --test full --test refusals" },
+];
+
+/// Runs the sweep of this name; that of damage without a name.
 ///
 /// # Errors
-/// A store answered wrongly, did not open, or did not go on; the failure prints what replays it.
+/// There is no such sweep. Or a store answered wrongly, did not open, or did not go on; the failure prints
+/// what replays it.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
-    takes_nothing("sweep", arguments)?;
-    let test = "test --release -p kausaldb --test damage -- --nocapture";
-    Line::cargo(test).with("KAUSAL_SWEEP", "full").run(house)
+    let name = match arguments {
+        [] => "damage",
+        [name] => name,
+        _ => return Err(Failure::Usage("sweep takes one name at most".into())),
+    };
+    if name == "boards" {
+        // Power cut at every store of a board's program to its flash.
+        return boards::sweep(house);
+    }
+    let Some(sweep) = SWEEPS.iter().find(|sweep| sweep.name == name) else {
+        return Err(Failure::Usage(format!("there is no sweep {name:?}")));
+    };
+    let test = format!("test --release -p kausaldb --features std {} -- --nocapture", sweep.tests);
+    Line::cargo(&test).with("KAUSAL_SWEEP", "full").run(house)
 }

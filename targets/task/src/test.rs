@@ -3,7 +3,7 @@
 //! The list below is the whole of it. It needs a network only to fetch what is missing.
 
 use crate::steps::{self, Line, Step};
-use crate::{Failure, House, package, setup, takes_nothing, tidy};
+use crate::{Failure, House, boards, package, setup, takes_nothing, tidy};
 
 /// Images outside the workspace that must link: the folder, and the target for which its configuration
 /// builds.
@@ -46,6 +46,13 @@ fn steps(house: &House) -> Vec<Step> {
         let build = Line::cargo(&format!("build --release --locked --target {target}"));
         steps.push(Step::line("image without an allocator links", build.within(folder)));
     }
+    let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
+    steps.push(Step::line("formatting of the boards' images", format));
+    for board in boards::BOARDS {
+        let clippy = Line::cargo("clippy --release --locked -- -D warnings").within(board.folder());
+        steps.push(Step::line("clippy, a board's image", clippy));
+    }
+    steps.push(Step::check("boards in QEMU", "cargo task boards", boards::check));
     steps.push(Step::check("packages of the libraries", "cargo task package", package::check));
     steps
 }
@@ -64,8 +71,8 @@ fn lints() -> [Step; 4] {
             &format!("clippy -p kausaldb --features std,defmt {deny}"),
         ),
         cargo(
-            "clippy, core for Cortex-M0",
-            &format!("clippy -p kausaldb -p kausaldb-flash {small} {deny}"),
+            "clippy, core and flight recorder for Cortex-M0",
+            &format!("clippy -p kausaldb -p kausaldb-flash -p flight-recorder {small} {deny}"),
         ),
     ]
 }

@@ -7,7 +7,7 @@
 //! ```text
 //! page    next u32 | location u32 | low.number u32 | low.kind u16 | flags u16
 //! chain   low = MIN -> low = (3, 70) -> low = (9, 0) -> end         each covers the keys up to the next
-//! handle  a link to the first page                                 below 2^31: it lies among locations
+//! handle  a link to the first page                                 in place of the list's location
 //! ```
 //!
 //! A record that lies later in the log covers what lay there before, whole or in part: half of an older page

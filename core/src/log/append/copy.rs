@@ -25,6 +25,8 @@ pub struct Copied {
 pub enum CopyAs {
     /// A record on its own. A damaged body stays damaged.
     Single,
+    /// A record on its own for which room was counted: it is written once. A damaged body stays damaged.
+    Counted,
     /// A record of a batch. A damaged body stays damaged.
     InBatch,
     /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
@@ -49,10 +51,12 @@ impl Log<'_> {
         header: &Header,
         how: CopyAs,
     ) -> Result<Copied, LogError<S::Error>> {
-        // A record of a batch is counted, so that it must be right at the first time; others are written once
-        // more if it turns out that a bit can be mended.
+        // What is counted must be right at the first time; others are written once more if it turns out that
+        // a bit can be mended.
         let known = match how {
-            CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
+            CopyAs::InBatch | CopyAs::Counted => {
+                flip_in(self.on(storage).body_state(from, header)?)
+            }
             CopyAs::Single | CopyAs::Tentative => None,
         };
         let copied = self.copy_once(storage, from, header, how, known)?;
@@ -74,7 +78,7 @@ impl Log<'_> {
         flip: Option<BodyFlip>,
     ) -> Result<Copied, LogError<S::Error>> {
         let record = &header.record;
-        let in_batch = how != CopyAs::Single;
+        let in_batch = matches!(how, CopyAs::InBatch | CopyAs::Tentative);
         let mut writer = self.begin(storage, record, in_batch)?;
         // Within the segment, which is 32 bits long: the header was taken for valid.
         let body_bytes = record.body_bytes(writer.log().layout.index_form()) as u32;
@@ -96,6 +100,9 @@ impl Log<'_> {
         }
         let appended = writer.end()?;
         self.flush(storage)?;
+        if planted::is(Fault::MovedNotReadBack) {
+            return Ok(Copied { appended, sound });
+        }
         let place = self.layout.place(appended.location);
         let written = self.on(storage).header(place)?;
         let Some(written) = written.filter(|written| written.record == *record) else {

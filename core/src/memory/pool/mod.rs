@@ -183,6 +183,14 @@ impl<'r, T: Plain + Copy> Pool<'r, T> {
         self.values.get_mut(place(index)).ok_or(PoolError::Foreign)
     }
 
+    /// Which slot that is, counted from 0: to find what belongs to the object in columns beside the pool.
+    ///
+    /// # Errors
+    /// [`PoolError::Stale`] or [`PoolError::Foreign`].
+    pub fn index_of(&self, name: impl Name<T>) -> Result<usize, PoolError> {
+        self.check(name).map(place)
+    }
+
     /// How many slots there are.
     pub fn capacity(&self) -> usize {
         self.generations.len()

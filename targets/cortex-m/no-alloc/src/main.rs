@@ -13,10 +13,12 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::panic::PanicInfo;
 use cortex_m_rt::entry;
+use kausaldb::memory::RegionTooSmall;
 use kausaldb::storage::{RamError, RamStorage};
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, FormatOptions, GraphEdge,
-    Operation, Order, ReadError, StorageEngine, StoreId, WriteError, format,
+    BlockId, Capacity, Config, ContextBlock, Direction, EdgeKind, Expect, FormatOptions, GraphEdge,
+    IncomingBlock, Operation, Order, PutError, ReadError, StorageEngine, StoreId, Workspace,
+    WriteError, format,
 };
 
 const CAPACITY: Capacity = Capacity { nodes: 64, segments: 16, ..Capacity::SMALL };
@@ -48,6 +50,12 @@ impl From<WriteError<RamError>> for Outcome {
 
 impl From<ReadError<RamError>> for Outcome {
     fn from(_: ReadError<RamError>) -> Self {
+        Self::NotRead
+    }
+}
+
+impl From<RegionTooSmall> for Outcome {
+    fn from(_: RegionTooSmall) -> Self {
         Self::NotRead
     }
 }
@@ -114,6 +122,7 @@ fn write(engine: &mut Engine<'_, '_>) -> Result<(), Outcome> {
         for number in 1..4 {
             engine.put(&block(number))?;
         }
+        put_in_pieces(engine, &block(2))?;
         engine.link(&edge(1, 3))?;
         engine.delete(&id(3))?;
         let batch = [
@@ -130,6 +139,21 @@ fn write(engine: &mut Engine<'_, '_>) -> Result<(), Outcome> {
     Ok(())
 }
 
+/// Puts a block whose content comes a byte at a time, as from a wire; first it breaks off.
+fn put_in_pieces(engine: &mut Engine<'_, '_>, block: &ContextBlock<'_>) -> Result<(), Outcome> {
+    let ContextBlock { id, version, source_uri, metadata, content } = *block;
+    let content_bytes = content.len() as u32;
+    let incoming = IncomingBlock { id, version, source_uri, metadata, content_bytes };
+    let broken = engine.put_from(&incoming, Expect::Any, |_| Err(()));
+    expect(broken == Err(PutError::Source(())))?;
+    let mut bytes = content.iter();
+    let whole = engine.put_from(&incoming, Expect::Version(1), |room| {
+        let next = room.first_mut().zip(bytes.next()).map(|(room, byte)| *room = *byte);
+        next.map(|()| 1).ok_or(())
+    });
+    whole.map(|_| ()).map_err(|_| Outcome::NotWritten)
+}
+
 /// Reads everything through every door, over mapped storage and through scratch.
 fn read(engine: &mut Engine<'_, '_>) -> Result<(), Outcome> {
     let found = engine.find(&id(1))?;
@@ -144,10 +168,13 @@ fn read(engine: &mut Engine<'_, '_>) -> Result<(), Outcome> {
         .reader()
         .find_many(&[id(1), id(2), id(3)], |_, found| there += u32::from(found.is_some()))?;
     expect(there == 2)?;
+    let mut iterators = [0; Workspace::scratch_bytes(1, 8)];
     for order in [Order::OldestFirst, Order::NewestFirst] {
-        let mut scan = engine.reader_through(&mut scratch).scan(order);
+        let workspace = Workspace::over(&mut iterators, 1)?;
+        let mut query = engine.reader_through(&mut scratch).query(workspace);
+        let scan = query.scan(order)?;
         let mut blocks = 0;
-        while scan.next_block()?.is_some() {
+        while query.next_block(&scan)?.is_some() {
             blocks += 1;
         }
         expect(blocks == 3)?;

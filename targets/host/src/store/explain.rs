@@ -90,6 +90,7 @@ pub(super) fn open(path: &Path, error: &OpenError<FileError>) -> Failure {
     let name = path.display();
     match error {
         OpenError::Log(LogError::Storage(error)) => file(path, error),
+        OpenError::Degraded { segment, offset } => degraded(path, *segment, *offset),
         OpenError::NoStore => Failure::store(format_args!(
             "{name}: is not a store of KausalDB; name one with --store"
         )),

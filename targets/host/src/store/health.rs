@@ -3,15 +3,18 @@
 use super::{Store, closed, explain};
 use crate::commands::report::{Figure, Figures};
 use crate::error::{Failure, Outcome};
-use kausaldb::{Direction, Finding, Stats};
+use kausaldb::{Capacity, Direction, Finding, Order, ReadError, Stats, StorageEngine, Workspace};
+use kausaldb_file::{FileError, MappedFile};
 use std::io::Write;
 
 /// So many findings are named; the rest are counted.
 const FINDINGS_SHOWN: u64 = 20;
 
+/// What a capacity has beyond what was used, in percent.
+const SPARE_PERCENT: u32 = 25;
+
 impl Store {
-    /// Counts, sizes, wear and high-water marks; with `capacity` also the limits with which the
-    /// store is open.
+    /// Counts, sizes, wear and high-water marks; with `capacity` also the limits that follow from them.
     ///
     /// Reads every list of edges, to count them; those that cannot be read are counted, too.
     ///
@@ -19,15 +22,17 @@ impl Store {
     /// The file cannot be read.
     pub(crate) fn stats(&mut self, capacity: bool) -> Outcome<Figures> {
         let path = &self.path;
-        let (stats, count) = self.opened.with_dependent_mut(|_, engine| {
+        let (stats, count, longest) = self.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(closed)?;
             let count = engine.count_edges().map_err(|error| explain::read(path, &error))?;
-            Outcome::Ok((engine.stats(), count))
+            let longest = if capacity { longest_block(engine) } else { Ok(0) };
+            let longest = longest.map_err(|error| explain::read(path, &error))?;
+            Outcome::Ok((engine.stats(), count, longest))
         })?;
         self.lists_unreadable = count.lists_unreadable;
         let mut figures = of_stats(&stats, count.edges, count.lists_unreadable);
         if capacity {
-            let limits = &self.capacity;
+            let limits = capacity_for(&stats, longest);
             for (name, limit) in [
                 ("capacity_nodes", limits.nodes),
                 ("capacity_pending_edges", limits.pending_edges),
@@ -118,11 +123,50 @@ fn of_stats(stats: &Stats, edges: u64, lists_unreadable: u64) -> Figures {
     figures
 }
 
+/// Length of the longest block that can be read, in bytes.
+fn longest_block(engine: &StorageEngine<'_, MappedFile>) -> Result<u32, ReadError<FileError>> {
+    let mut scratch = [0; Workspace::scratch_bytes(1, 1)];
+    let Ok(workspace) = Workspace::over(&mut scratch, 1) else { return Ok(0) };
+    let mut query = engine.reader().query(workspace);
+    let scan = query.scan(Order::OldestFirst)?;
+    let mut longest = 0;
+    loop {
+        match query.next_info(&scan) {
+            Ok(Some(block)) => longest = longest.max(block.lens.iter().sum()),
+            Ok(None) => return Ok(longest),
+            Err(ReadError::Corrupt { .. } | ReadError::Degraded { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The capacity that the store has needed since it was opened, and that a board that opens it needs, with a
+/// quarter on top. What high-water marks say nothing of is as for stores with such segments.
+fn capacity_for(stats: &Stats, longest_block: u32) -> Capacity {
+    let is_small = stats.segment_bytes <= Capacity::SMALL.segment_bytes;
+    let base = if is_small { Capacity::SMALL } else { Capacity::HOST };
+    let block_bytes = base.block_bytes.max(longest_block);
+    let batch_bytes = base.batch_bytes.max(block_bytes.saturating_mul(2));
+    stats.capacity(&Capacity { block_bytes, batch_bytes, ..base }, SPARE_PERCENT)
+}
+
 /// A finding in a user's words.
 fn describe(finding: &Finding) -> String {
     match finding {
+        Finding::NoRecord { segment, offset: 0 } => {
+            format!("no valid header of segment {segment}")
+        }
         Finding::NoRecord { segment, offset } => {
             format!("no valid record in segment {segment} at {offset}")
+        }
+        Finding::Repaired { segment, offset } => {
+            format!("damage in segment {segment} at {offset}, which a repair has dealt with")
+        }
+        Finding::Header { segment, offset, id, live } => {
+            let what =
+                if *live { "damaged record" } else { "damaged header, by which nothing is lost," };
+            let of = id.map(|id| format!(" of {id}")).unwrap_or_default();
+            format!("{what}{of} in segment {segment} at {offset}")
         }
         Finding::Body { segment, offset, id, live } => {
             let what =

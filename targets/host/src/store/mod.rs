@@ -28,7 +28,7 @@ use crate::operation::Operation;
 use kausaldb::state::Limit;
 use kausaldb::{
     BlockId, BlockRef, Capacity, Config, Direction, Durability, EdgeKind, OnDamage, OpenError,
-    Order, ReadError, Sequence, StorageEngine, StoreId, WriteError,
+    Order, ReadError, Sequence, StorageEngine, StoreId, Workspace, WriteError,
 };
 use kausaldb_file::{Access, FileError, MappedFile, OpenedFile, Region};
 use self_cell::{MutBorrow, self_cell};
@@ -39,6 +39,9 @@ use std::path::{Path, PathBuf};
 /// An import makes the file larger when more than this part of it lives: at half, moving what lives
 /// costs a third of what is written; at four fifths, three times as much.
 const LIVE_PART_MAX: u64 = 2;
+
+/// Places that a scan from the newest block on keeps at once.
+const SCAN_WINDOW: usize = 1024;
 
 /// How often limits may be raised before one call gives up: each time at least doubles one of them.
 const RAISES_MAX: u32 = 64;
@@ -96,19 +99,12 @@ impl Store {
         Self::open_as(path, Access::ReadOnly, OnDamage::Say)
     }
 
-    /// Opens a store for writing.
+    /// Opens a store for writing. Nothing is written to one that is degraded.
     ///
     /// # Errors
     /// It is missing, locked, no store, or degraded.
     pub(crate) fn open(path: &Path) -> Outcome<Self> {
-        let store = Self::open_hurt(path)?;
-        match store.engine()?.damage() {
-            None => Ok(store),
-            Some(damage) => {
-                store.close()?;
-                Err(explain::degraded(path, damage.segment, damage.offset))
-            }
-        }
+        Self::open_as(path, Access::ReadWrite, OnDamage::Refuse)
     }
 
     /// Opens a store for writing, also one that must be repaired first.
@@ -406,9 +402,12 @@ impl Graph for Store {
     }
 
     fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {
-        let mut scan = self.engine()?.reader().scan(order);
+        let mut scratch = [0; Workspace::scratch_bytes(1, SCAN_WINDOW)];
+        let workspace = Workspace::over(&mut scratch, 1).map_err(Failure::store)?;
+        let mut query = self.engine()?.reader().query(workspace);
+        let scan = query.scan(order).map_err(|error| explain::read(&self.path, &error))?;
         loop {
-            match self.undamaged(scan.next_block())? {
+            match self.undamaged(query.next_block(&scan))? {
                 Some(Some(block)) if visit(block)?.is_continue() => {}
                 Some(_) => break,
                 // That one cannot be read; the next may.

@@ -10,7 +10,9 @@ use crate::error::{Failure, Outcome};
 use crate::graph::{Graph, GraphMut};
 use crate::limits::{BATCH_BYTES_MAX, BATCH_OPERATIONS_MAX};
 use crate::operation::{Batch, Block, Operation};
-use kausaldb::{BlockId, BlockRef, Direction, Finding, GraphEdge, OnDamage, Order, ReadError};
+use kausaldb::{
+    BlockId, BlockRef, Direction, Finding, GraphEdge, OnDamage, Order, ReadError, Workspace,
+};
 use kausaldb_file::Access;
 use std::collections::BTreeSet;
 use std::fs;
@@ -91,7 +93,8 @@ impl Rescue<'_> {
                 Finding::NoRecord { segment, offset } => {
                     lost.insert(Lost::Records { segment, offset });
                 }
-                Finding::Body { id: Some(id), live: true, .. } => {
+                Finding::Body { id: Some(id), live: true, .. }
+                | Finding::Header { id: Some(id), live: true, .. } => {
                     lost.insert(Lost::Block { id });
                 }
                 Finding::Node { number } => {
@@ -110,9 +113,13 @@ impl Rescue<'_> {
         let mut scratch = vec![0; old.capacity.block_bytes as usize + SCRATCH_SPARE];
         old.opened.with_dependent_mut(|_, engine| {
             let engine = engine.0.as_mut().ok_or_else(super::closed)?;
-            let mut scan = engine.reader_through(&mut scratch).scan(Order::OldestFirst);
+            let mut room = [0; Workspace::scratch_bytes(1, 1)];
+            let workspace = Workspace::over(&mut room, 1).map_err(Failure::store)?;
+            let mut query = engine.reader_through(&mut scratch).query(workspace);
+            let scan =
+                query.scan(Order::OldestFirst).map_err(|error| explain::read(path, &error))?;
             loop {
-                match scan.next_block() {
+                match query.next_block(&scan) {
                     Ok(Some(block)) => {
                         self.push(Operation::Put(owned(&block)))?;
                         self.salvaged.blocks += 1;

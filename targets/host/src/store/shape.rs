@@ -181,18 +181,18 @@ mod tests {
     #[test]
     fn a_store_grows_as_far_as_the_format_reaches_and_no_further() {
         let mut shape = Shape::of_sizes(&Sizes::default());
-        // Locations of 31 bits in units of 16 bytes, in whole segments.
-        let max = (32 << 30) - (4 << 20);
-        shape.geometry.capacity_bytes = 20 << 30;
+        // Locations of 32 bits in units of 16 bytes.
+        let max = 64 << 30;
+        shape.geometry.capacity_bytes = 40 << 30;
         assert_eq!(shape.grown(None, "s").unwrap(), max);
         assert_eq!(shape.grown(Some(max), "s").unwrap(), max);
-        let refused = shape.grown(Some(36 << 30), "s").unwrap_err();
+        let refused = shape.grown(Some(68 << 30), "s").unwrap_err();
         assert!(matches!(refused, Failure::Line { class: Class::Usage, .. }), "{refused:?}");
         shape.geometry.capacity_bytes = max;
         let refused = shape.grown(None, "s").unwrap_err();
         assert!(matches!(refused, Failure::Line { class: Class::Full, .. }), "{refused:?}");
         shape.check().unwrap();
-        shape.geometry.capacity_bytes = 64 << 30;
+        shape.geometry.capacity_bytes = 65 << 30;
         assert!(matches!(shape.check(), Err(FormatError::Layout(LayoutError::Capacity { .. }))));
         shape.geometry.capacity_bytes = 28 << 20;
         assert!(matches!(shape.check(), Err(FormatError::TooFewSegments { given: 7, min: 8 })));
@@ -206,7 +206,7 @@ mod tests {
         let capacity = |len_bytes| Shape::of_store(&info, len_bytes).geometry.capacity_bytes;
         assert_eq!(capacity(64 << 20), 64 << 20);
         assert_eq!(capacity((100 << 20) + 777), 100 << 20);
-        assert_eq!(capacity(36 << 30), (32 << 30) - (4 << 20));
-        Shape::of_store(&info, 36 << 30).check().unwrap();
+        assert_eq!(capacity(68 << 30), 64 << 30);
+        Shape::of_store(&info, 68 << 30).check().unwrap();
     }
 }

@@ -17,8 +17,9 @@ use source::Source;
 use std::path::Path;
 use std::{fmt, fs, io};
 
-/// What holds no work of ours: build products, somebody else's text that tests read, version control.
-const SKIPPED: &[&str] = &["target", "fixtures", "labelled", ".git"];
+/// What holds no work of ours: build products, somebody else's text that tests read, what the fuzzer found,
+/// version control.
+const SKIPPED: &[&str] = &["target", "fixtures", "labelled", "corpus", "artifacts", ".git"];
 
 /// Endings of the files that are read; a file without one is read, too.
 const TEXTS: &[&str] = &["", "rs", "toml", "md", "sh", "py", "yml", "x", "c", "h", "json", "html"];

@@ -1,0 +1,311 @@
+//! Wear, and the longest pause: how evenly the segments are erased, and what one `put` costs at most.
+//!
+//! Each load fills a store, mostly with blocks that never change, and then updates the others, one `put`
+//! after the other. After each the store's own counters and the device's are asked what it cost, and the
+//! cost is held against the bound of README, "What a call may cost", which is computed here from public
+//! figures.
+//!
+//! The ordinary run updates some thousand times a load; `KAUSAL_SWEEP=full` makes it a million (`cargo
+//! task sweep`). `--nocapture` shows the maxima.
+#![cfg(test)]
+
+mod common;
+
+use common::power::{Lent, Replay, sweep};
+use common::{Random, open, region};
+use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::{
+    BlockId, Capacity, Config, ContextBlock, FormatOptions, Stats, StorageEngine, StoreId,
+    WriteError, format,
+};
+use kausaldb_sim::SimNor;
+
+/// Slots without which no step is begun.
+const STEP_SLOTS: u64 = 4;
+/// What moving a segment may take beside its live bytes.
+const MOVE_LOSS: u64 = 80;
+
+/// A store, and what is written to it.
+#[derive(Clone, Copy, Debug)]
+struct Load {
+    segments: u32,
+    segment_bytes: u32,
+    content: usize,
+    /// Of 100 bytes that live records may take, so many are filled.
+    fill: u64,
+    /// One of so many blocks is ever updated.
+    one_in: u64,
+    /// Whether those lie between the others, or all in one place, behind them.
+    scattered: bool,
+    updates: u64,
+    /// Power is cut after so many updates, and the store opened again; never if it is 0.
+    cut_every: u64,
+}
+
+const LOAD: Load = Load {
+    segments: 16,
+    segment_bytes: 4096,
+    content: 16,
+    fill: 100,
+    one_in: 10,
+    scattered: true,
+    updates: 0,
+    cut_every: 0,
+};
+
+/// What one call cost at most.
+#[derive(Clone, Copy, Debug, Default)]
+struct Worst {
+    moved: u64,
+    written: u64,
+    erases: u64,
+    syncs: u64,
+}
+
+impl Worst {
+    fn take(&mut self, cost: Self) {
+        self.moved = self.moved.max(cost.moved);
+        self.written = self.written.max(cost.written);
+        self.erases = self.erases.max(cost.erases);
+        self.syncs = self.syncs.max(cost.syncs);
+    }
+}
+
+/// What a load came to.
+struct Outcome {
+    worst: Worst,
+    /// Erases of the least and of the most often erased sector.
+    erases: (u32, u32),
+}
+
+/// Every record of these loads is as long as any other.
+struct Board {
+    load: Load,
+    capacity: Capacity,
+    content: Vec<u8>,
+    blocks: u64,
+    /// What a record takes, and what it is charged, in bytes.
+    record: u64,
+    charge: u64,
+    /// What the live records may be charged in all, and in a segment.
+    limit: u64,
+    usable: u64,
+}
+
+type Engine = StorageEngine<'static, SimNor>;
+
+impl Board {
+    fn new(load: Load) -> (Self, Engine) {
+        let geometry = Geometry {
+            capacity_bytes: u64::from(load.segments) * u64::from(load.segment_bytes),
+            erase_bytes: load.segment_bytes,
+            write_bytes: 4,
+            erased: Erased::Ones,
+            keeps_write_order: true,
+        };
+        let mut device = SimNor::new(geometry, 1).expect("geometry");
+        let options =
+            FormatOptions { store: StoreId::from_u128(7), segment_bytes: load.segment_bytes };
+        format(&mut device, &options).expect("format");
+        device.reopen();
+        let capacity = Capacity {
+            nodes: load.segments * load.segment_bytes / 32,
+            segments: load.segments,
+            segment_bytes: load.segment_bytes,
+            ..Capacity::SMALL
+        };
+        let engine = open(device, capacity, Config::default()).expect("open");
+        let limit = engine.stats().free_bytes;
+        let usable = limit / (u64::from(load.segments) - spare_slots(load.segments));
+        let content = vec![7; load.content];
+        let (blocks, record, charge) = (0, 0, 0);
+        (Self { load, capacity, content, blocks, record, charge, limit, usable }, engine)
+    }
+
+    fn put<S: Storage>(
+        &self,
+        engine: &mut StorageEngine<'_, S>,
+        block: u64,
+        version: u64,
+    ) -> Result<(), WriteError<S::Error>> {
+        let id = BlockId::from_u128(u128::from(block) * 0x1_0000_0001_0000_0001 + 1);
+        let version = (1 << 40) + version;
+        let (source_uri, metadata) = ("", &[][..]);
+        let block = ContextBlock { id, version, source_uri, metadata, content: &self.content };
+        engine.put(&block).map(|_| ())
+    }
+
+    /// Fills the store, and notes how long a record is.
+    fn fill(&mut self, engine: &mut Engine) {
+        while engine.stats().free_bytes > self.limit * (100 - self.load.fill) / 100 {
+            let before = engine.stats();
+            match self.put(engine, self.blocks, 0) {
+                Ok(()) => self.blocks += 1,
+                Err(WriteError::Full { .. }) => break,
+                Err(error) => panic!("{error}"),
+            }
+            let after = engine.stats();
+            self.record = self.record.max(after.live_bytes - before.live_bytes);
+            self.charge = self.charge.max(before.free_bytes.saturating_sub(after.free_bytes));
+        }
+    }
+
+    fn run(mut self, mut engine: Engine) -> Outcome {
+        let _replay = Replay(format!("{:?}", self.load));
+        self.fill(&mut engine);
+        let hot = (self.blocks / self.load.one_in).max(1);
+        let mut random = Random::new(3);
+        let mut worst = Worst::default();
+        for update in 1..=self.load.updates {
+            let block = random.below(hot);
+            let scattered = self.load.scattered;
+            let block = if scattered { block * self.load.one_in } else { self.blocks - 1 - block };
+            let before = engine.stats();
+            self.put(&mut engine, block, update).expect("a full store can be updated");
+            let cost = self.cost(&before, &engine.stats());
+            self.hold(&before, cost);
+            worst.take(cost);
+            if self.load.cut_every > 0 && update % self.load.cut_every == 0 {
+                engine = self.cut(engine, &mut random);
+            }
+        }
+        let erases = engine.storage().erases();
+        let erases =
+            (*erases.iter().min().expect("sectors"), *erases.iter().max().expect("sectors"));
+        assert!(engine.storage().violations().is_empty());
+        Outcome { worst, erases }
+    }
+
+    /// Power is cut somewhere in the next updates.
+    fn cut(&self, engine: Engine, random: &mut Random) -> Engine {
+        let mut device = engine.storage().clone();
+        drop(engine);
+        device.reopen();
+        device.cut_at(random.below(60));
+        let mut memory = region(&self.capacity);
+        // Power may go while the store is opened.
+        let opened =
+            StorageEngine::open(Lent(&mut device), &mut memory, self.capacity, Config::default());
+        if let Ok(mut engine) = opened {
+            while self.put(&mut engine, 0, 1).is_ok() {}
+        }
+        device.power_on();
+        open(device, self.capacity, Config::default()).expect("opens")
+    }
+
+    fn cost(&self, before: &Stats, after: &Stats) -> Worst {
+        let (was, is) = (before.traffic, after.traffic);
+        let (moved, written) =
+            (is.moved_bytes - was.moved_bytes, is.bytes_written - was.bytes_written);
+        Worst {
+            moved,
+            written,
+            erases: is.segment_erases - was.segment_erases,
+            syncs: is.syncs - was.syncs,
+        }
+    }
+
+    /// The bound of README, for a put in a store as it was before it.
+    fn hold(&self, before: &Stats, cost: Worst) {
+        let spare = spare_slots(self.load.segments);
+        let (free, live) = (u64::from(before.segments_free), self.limit - before.free_bytes);
+        // What is left of the open segment is not told: it is taken for nothing.
+        let room = (u64::from(self.load.segments) - STEP_SLOTS) * self.usable;
+        let turn =
+            ((u64::from(self.load.segments) - free) * MOVE_LOSS).min(room.saturating_sub(live));
+        let left = free.saturating_sub(STEP_SLOTS) * self.usable;
+        let rests = left > spare * self.usable + turn;
+        let left = left.saturating_sub(turn);
+        let over = (2 * left).clamp(self.usable / 2, spare * self.usable);
+        let share = if rests { 0 } else { (self.charge * live / over).max(self.charge) };
+        // At the reserve, segments are freed until it is whole again, whatever that takes.
+        let forced = if left <= self.usable { 4 * self.usable } else { 0 };
+        let moved = share + self.record + forced;
+        assert!(cost.moved <= moved, "{cost:?}: moved more than {moved}; {before:?}");
+        let written = 2 * (moved + self.record) + 256;
+        assert!(cost.written <= written, "{cost:?}: written more than {written}; {before:?}");
+        // Records do not span segments: long ones are charged for the gaps that they leave.
+        let charged = (self.record + cost.moved) * self.charge / self.record;
+        let segments = charged.div_ceil(self.usable) + 1;
+        assert!(cost.erases <= segments, "{cost:?}: erased more than {segments}; {before:?}");
+        let most = spare * self.usable;
+        let spare = room.saturating_sub(live).clamp(self.usable, most);
+        let is_short = 3 * self.charge * (spare + live) <= self.usable * spare;
+        if self.load.segments >= 16 && is_short {
+            assert!(cost.erases <= 1, "{cost:?}: one erase at most; {before:?}");
+        }
+    }
+}
+
+/// Slots that live records never fill: 5 %, and at least five.
+fn spare_slots(segments: u32) -> u64 {
+    u64::from(segments / 20).max(5)
+}
+
+fn run(load: Load) -> Outcome {
+    let (board, engine) = Board::new(load);
+    board.run(engine)
+}
+
+/// Every segment is erased as often as any other, but for so many times.
+fn assert_even(outcome: &Outcome, band: u32, what: &str) {
+    let (least, most) = outcome.erases;
+    println!("{what}: {least} to {most} erases of each segment");
+    assert!(least > 0 && most - least <= band, "{what}: {least} to {most} erases");
+}
+
+#[test]
+fn wear_is_even_also_when_most_data_is_static() {
+    let updates = sweep(30_000, 1_000_000);
+    for (segments, fill, one_in) in [(16, 50, 1), (16, 80, 20), (64, 80, 20), (64, 90, 1_000_000)] {
+        for scattered in [true, false] {
+            let load = Load { segments, fill, one_in, scattered, updates, ..LOAD };
+            let what = format!("{segments} segments, {fill} % full, one block in {one_in} changes");
+            assert_even(&run(load), 2, &what);
+        }
+    }
+}
+
+#[test]
+fn wear_is_even_when_power_is_cut_again_and_again() {
+    let updates = sweep(30_000, 1_000_000);
+    for (segments, fill, one_in) in [(16, 50, 1), (16, 80, 20), (64, 80, 20)] {
+        let load = Load { segments, fill, one_in, updates, cut_every: 500, ..LOAD };
+        let what =
+            format!("{segments} segments, {fill} % full, a power cut after every 500 updates");
+        let outcome = run(load);
+        // Openings erase free slots only, whichever these are just then.
+        assert_even(&outcome, 8 + outcome.erases.0 / 8, &what);
+    }
+}
+
+#[test]
+fn a_put_costs_no_more_than_the_bound_says() {
+    let updates = sweep(1_500, 15_000);
+    println!("segments, of bytes | content | full | moved, written, erases, syncs at most");
+    for segments in [8, 12, 16, 32, 64, 200] {
+        for (segment_bytes, content) in
+            [(4096, 16), (4096, 64), (4096, 200), (4096, 1000), (1024, 16)]
+        {
+            for fill in [50, 80, 100] {
+                let mut worst = Worst::default();
+                for (one_in, scattered) in [(1, true), (10, true), (10, false), (1_000_000, true)] {
+                    let load = Load {
+                        segments,
+                        segment_bytes,
+                        content,
+                        fill,
+                        one_in,
+                        scattered,
+                        updates,
+                        ..LOAD
+                    };
+                    worst.take(run(load).worst);
+                }
+                let Worst { moved, written, erases, syncs } = worst;
+                let store = format!("{segments} of {segment_bytes} | {content} | {fill} %");
+                println!("{store} | {moved} | {written} | {erases} | {syncs}");
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The firmware images in `targets/boards`, and what they show in QEMU.
+
+mod cuts;
+mod elf;
+mod machine;
+mod session;
+mod size;
+
+use crate::steps::Line;
+use crate::{Failure, House, takes_nothing};
+use machine::Machine;
+use size::Budget;
+use std::fs;
+
+/// Where the images are, counted from the repository's root.
+pub(crate) const FOLDER: &str = "targets/boards";
+
+/// An image, and the target that its configuration names.
+pub(crate) struct Board {
+    /// Its folder, its name, and the machine that QEMU runs it on.
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
+    /// Where QEMU puts what the store's flash starts with.
+    flash: Flash,
+    budget: Budget,
+}
+
+/// How QEMU is told what a board's flash starts with.
+enum Flash {
+    /// It lies in memory, from this address on.
+    At(u64),
+    /// It is a chip of so many bytes, the contents of a file.
+    Chip(usize),
+}
+
+impl Flash {
+    /// The option of QEMU, which runs in `machine`'s folder, for a flash that starts with these bytes.
+    fn option(&self, machine: &Machine<'_>, image: &[u8]) -> Result<String, Failure> {
+        let (file, path) = ("flash.bin", machine.work.join("flash.bin"));
+        let mut bytes = image.to_vec();
+        let option = match self {
+            Self::At(address) => {
+                format!("-device loader,file={file},addr={address:#x},force-raw=on")
+            }
+            Self::Chip(chip_bytes) => {
+                bytes.resize(*chip_bytes, 0xFF);
+                format!("-drive if=mtd,format=raw,file={file}")
+            }
+        };
+        let written = fs::write(&path, bytes);
+        written.map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))?;
+        Ok(option)
+    }
+}
+
+/// Every image.
+pub(crate) const BOARDS: &[Board] = &[
+    Board {
+        name: NVMC_BOARD,
+        target: "thumbv6m-none-eabi",
+        flash: Flash::At(0x3_0000),
+        budget: Budget {
+            code_bytes: 158_500,
+            ram_bytes: 7_800,
+            stack_bytes: 7_800,
+            instructions: [7_300_000, 2_500, 1_000, 352_000, 216_000, 27_000],
+        },
+    },
+    Board {
+        name: "mps2-an386",
+        target: "thumbv7em-none-eabihf",
+        flash: Flash::At(0x2020_0000),
+        budget: Budget {
+            code_bytes: 156_000,
+            ram_bytes: 7_800,
+            stack_bytes: 7_250,
+            instructions: [3_610_000, 1_400, 400, 205_000, 117_000, 16_500],
+        },
+    },
+    Board {
+        name: "ast1030-evb",
+        target: "thumbv7em-none-eabihf",
+        flash: Flash::Chip(4 << 20),
+        budget: Budget {
+            code_bytes: 156_000,
+            ram_bytes: 7_800,
+            stack_bytes: 7_200,
+            instructions: [3_810_000, 1_400, 400, 211_000, 121_000, 17_000],
+        },
+    },
+    Board {
+        name: "virt",
+        target: "riscv32imac-unknown-none-elf",
+        flash: Flash::At(0x8020_0000),
+        budget: Budget {
+            code_bytes: 183_500,
+            ram_bytes: 7_800,
+            stack_bytes: 6_900,
+            instructions: [5_050_000, 1_500, 500, 264_000, 142_000, 17_000],
+        },
+    },
+];
+
+/// The board whose power is cut: QEMU knows its flash controller's rules.
+const NVMC_BOARD: &str = "microbit";
+
+impl Board {
+    /// Its folder, counted from the repository's root.
+    pub(crate) fn folder(&self) -> String {
+        format!("{FOLDER}/{}", self.name)
+    }
+}
+
+/// The task: everything that the images must show.
+///
+/// # Errors
+/// An image does not build or link, or one of its checks fails.
+pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
+    takes_nothing("boards", arguments)?;
+    check(house)
+}
+
+/// The same as a step of a longer run.
+pub(crate) fn check(house: &House) -> Result<(), Failure> {
+    Line::cargo("build --quiet --package kausaldb-cli").run(house)?;
+    // Leaves the image of the same run on the host.
+    Line::cargo("test --quiet --locked --package scenario").within(FOLDER).run(house)?;
+    machine::build_plugin(house)?;
+    for board in BOARDS {
+        eprintln!("    {}", board.name);
+        // As anyone would run it.
+        Line::cargo("run --quiet --release --locked").within(board.folder()).run(house)?;
+        let machine = Machine::of(house, board)?;
+        dump_opens_on_the_host(&machine)?;
+        images_are_the_same(board, &machine)?;
+        size::check(board, &machine)?;
+        if board.name == NVMC_BOARD {
+            cuts::check(&machine)?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts the power at every store of the nRF51's first turns of the ring: takes hours.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn sweep(house: &House) -> Result<(), Failure> {
+    let board = BOARDS.iter().find(|board| board.name == NVMC_BOARD);
+    let board = board.ok_or_else(|| Failure::Failed(format!("no board {NVMC_BOARD}")))?;
+    Line::cargo("build --quiet --release --locked").within(board.folder()).run(house)?;
+    let machine = Machine::of(house, board)?;
+    machine::build_plugin(house)?;
+    cuts::sweep(&machine)
+}
+
+/// What a board has recorded is read by the command, without a step in between.
+fn dump_opens_on_the_host(machine: &Machine<'_>) -> Result<(), Failure> {
+    let told = machine.run(&["dump=dump.bin"])?;
+    let path = machine.work.join("dump.bin");
+    let kausaldb = |arguments: &str| machine.kausaldb(&path, arguments);
+    // "events 796 to 1000, 590 causes"
+    let mut numbers = told.lines().find_map(|line| line.strip_prefix("events ")).map(numbers_in);
+    let Some([oldest, next, causes]) = numbers.as_deref_mut() else {
+        return Err(Failure::Failed(format!("the image says nothing of its events: {told}")));
+    };
+    let stats = kausaldb("--json stats")?;
+    for expected in [format!("\"blocks\":{}", *next - *oldest), format!("\"edges\":{causes}")] {
+        if !stats.contains(&expected) {
+            return Err(Failure::Failed(format!("no {expected} in the dump's {stats}")));
+        }
+    }
+    let last = format!("{:032x}", *next - 1);
+    kausaldb(&format!("get {last}"))?;
+    kausaldb(&format!("neighbours {last}"))?;
+    kausaldb("verify")?;
+    Ok(())
+}
+
+/// The dump is what the same run leaves in a file of the host, to the last byte; and the board starts with
+/// that file as its flash.
+fn images_are_the_same(board: &Board, machine: &Machine<'_>) -> Result<(), Failure> {
+    let path = machine.host_image();
+    let [dump, image] = [&machine.work.join("dump.bin"), &path].map(|path| {
+        fs::read(path).map_err(|error| Failure::Failed(format!("{}: {error}", path.display())))
+    });
+    let (dump, image) = (dump?, image?);
+    if let Some(at) = dump.iter().zip(&image).position(|(dump, image)| dump != image) {
+        let name = board.name;
+        return Err(Failure::Failed(format!(
+            "{name} and the host differ at byte {at} of the image"
+        )));
+    }
+    let option = board.flash.option(machine, &image)?;
+    let told = machine.run_with(&["check"], &option)?;
+    let events = told.lines().find(|line| line.starts_with("events "));
+    eprintln!(
+        "    {} bytes as on the host, whose image holds {}",
+        dump.len(),
+        events.unwrap_or_default()
+    );
+    match events {
+        Some(line) if line.contains(" to 1000, ") && dump.len() == image.len() => Ok(()),
+        _ => Err(Failure::Failed(format!("the board reads {told} in the host's image"))),
+    }
+}
+
+/// The numbers in a text, in their order.
+fn numbers_in(text: &str) -> Vec<u64> {
+    text.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
+}

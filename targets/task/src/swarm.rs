@@ -1,0 +1,16 @@
+//! `cargo task swarm`: five million random operations on stores that lose power and fail, and how many a
+//! second.
+
+use crate::steps::Line;
+use crate::{Failure, House, takes_nothing};
+
+/// Runs the swarm with 5,000 seeds of 1,000 operations.
+///
+/// # Errors
+/// A store lost something, showed what never was, or did not open; the failure prints the seed that replays
+/// it.
+pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
+    takes_nothing("swarm", arguments)?;
+    let test = "test --release -p kausaldb --features std --test swarm -- --nocapture";
+    Line::cargo(test).with("CASES", "5000").run(house)
+}
