@@ -200,26 +200,25 @@ pub(super) fn link_chain<S: Storage>(
         Some(end) => {
             let (slot, number) = (newest.slot, newest.header.number);
             let index = newest.survey.index_before(end);
-            Some((Predecessor { slot, number, end, index }, false))
+            Some(Predecessor { slot, number, end, index, sealed: false })
         }
-        None => sealed_predecessor(&newest.header, newest.retired),
+        None => living_predecessor(&newest.header, newest.retired),
     };
     for _ in 0..log.ring.segments() {
-        let Some((segment, sealed)) = next else { return Ok(()) };
+        let Some(segment) = next else { return Ok(()) };
         let header = read_header(storage, log.layout(), segment.slot).map_err(LogError::Storage)?;
-        log.ring.push_tail(segment, sealed);
+        log.ring.push_tail(&segment);
         next = match header.filter(|header| header.number == segment.number) {
-            Some(header) => sealed_predecessor(&header, newest.retired),
-            None => newest_below(log, storage, segment.number, newest.retired)?
-                .map(|before| (before, false)),
+            Some(header) => living_predecessor(&header, newest.retired),
+            None => newest_below(log, storage, segment.number, newest.retired)?,
         };
         let in_ring = |slot: u32| log.ring.slot(slot).state() == SlotState::Live;
-        if let Some((again, _)) = next.filter(|(next, _)| in_ring(next.slot)) {
+        if let Some(again) = next.filter(|next| in_ring(next.slot)) {
             return Err(OpenError::SegmentLost { number: again.number });
         }
     }
     // More predecessors than slots: headers that lie, each with a valid check.
-    let lost = |(lost, _): (Predecessor, bool)| OpenError::SegmentLost { number: lost.number };
+    let lost = |lost: Predecessor| OpenError::SegmentLost { number: lost.number };
     Err(next.map_or(OpenError::NoStore, lost))
 }
 
@@ -246,7 +245,7 @@ fn newest_below<S: Storage>(
         let survey = Survey::of(log, storage, slot, log.layout().segment_bytes())?;
         if survey.counts(&header) {
             let index = survey.index_before(survey.end);
-            return Ok(Some(Predecessor { slot, number, end: survey.end, index }));
+            return Ok(Some(Predecessor { slot, number, end: survey.end, index, sealed: false }));
         }
     }
     Ok(None)
@@ -309,11 +308,4 @@ pub(super) fn release_protected(log: &mut Log<'_>) {
             log.ring.add_free(slot);
         }
     }
-}
-
-/// The header's predecessor, if it is not retired; and whether it was sealed before the segment was opened,
-/// so that it ends with its last index page. A recovery follows on whatever it finds.
-fn sealed_predecessor(header: &SegmentHeader, retired: u32) -> Option<(Predecessor, bool)> {
-    let sealed = !header.recovery;
-    living_predecessor(header, retired).map(|before| (before, sealed))
 }

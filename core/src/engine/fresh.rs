@@ -104,7 +104,7 @@ impl FreshPlan {
             takes_over: false,
             copy_until: 0,
             again: again.map(|last| last.offset),
-            predecessor: Some(Predecessor { slot, number, end, index }),
+            predecessor: Some(Predecessor { slot, number, end, index, sealed: false }),
             continues_batch: ends_batch,
             ends_batch,
         }
@@ -113,11 +113,12 @@ impl FreshPlan {
     /// What a planted fault makes of it: nothing is written again.
     fn trusting(slot: u32, header: &SegmentHeader, survey: &Survey) -> Self {
         let (number, end) = (header.number, survey.end);
+        let index = survey.index_before(end);
         Self {
             takes_over: false,
             copy_until: 0,
             again: None,
-            predecessor: Some(Predecessor { slot, number, end, index: survey.index_before(end) }),
+            predecessor: Some(Predecessor { slot, number, end, index, sealed: false }),
             continues_batch: false,
             ends_batch: false,
         }

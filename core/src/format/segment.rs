@@ -4,7 +4,8 @@
 //!  0 magic        8   "KAUSALDB"
 //!  8 version      2   of the media format
 //! 10 flags        1   0x01 written by recovery; 0x02 goes on with a batch begun before;
-//!                     0x04 the medium keeps write order
+//!                     0x04 the medium keeps write order; 0x08 the predecessor ends with its last
+//!                     index page
 //! 11 erased       1   0xFF, 0x00, or 0x01: unknown
 //! 12 write size   4   in bytes, as all sizes
 //! 16 store id    16
@@ -39,6 +40,7 @@ const MAGIC: [u8; 8] = *b"KAUSALDB";
 const RECOVERY: u8 = 0x01;
 const CONTINUES: u8 = 0x02;
 const KEEPS_ORDER: u8 = 0x04;
+const BEFORE_SEALED: u8 = 0x08;
 const ERASED_UNKNOWN: u8 = 0x01;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -99,6 +101,8 @@ pub struct Predecessor {
     pub end: u32,
     /// Offset of its last index page, in bytes; 0 if there is none.
     pub index: u32,
+    /// Whether it is known to end with that page.
+    pub sealed: bool,
 }
 
 /// A header whose check holds, with the store's geometry as it says.
@@ -133,7 +137,8 @@ impl SegmentHeader {
             version: U16::new(FORMAT_VERSION),
             flags: flag(self.recovery, RECOVERY)
                 | flag(self.continues_batch, CONTINUES)
-                | flag(geometry.keeps_write_order, KEEPS_ORDER),
+                | flag(geometry.keeps_write_order, KEEPS_ORDER)
+                | flag(before.is_some_and(|before| before.sealed), BEFORE_SEALED),
             erased: match geometry.erased {
                 Erased::Ones => 0xFF,
                 Erased::Zeros => 0x00,
@@ -212,6 +217,7 @@ impl FoundHeader {
             number: raw.predecessor_number.get(),
             end: raw.predecessor_end.get(),
             index: raw.predecessor_index.get(),
+            sealed: raw.flags & BEFORE_SEALED != 0,
         };
         let segment = SegmentHeader {
             slot: raw.slot.get(),

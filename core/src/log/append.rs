@@ -401,7 +401,7 @@ impl<'r> Log<'r> {
         self.flush(storage)?;
         let (end, index) = (self.at, self.page.previous());
         let number = self.ring.slot(slot).number();
-        let predecessor = Predecessor { slot, number, end, index };
+        let predecessor = Predecessor { slot, number, end, index, sealed: true };
         self.open_segment(storage, Some(predecessor), Opening::Append)
     }
 
@@ -445,7 +445,7 @@ impl<'r> Log<'r> {
         self.end_reading();
         let slot = self.take_clean_slot(storage)?;
         if let Some(before) = predecessor {
-            self.ring.end_head(before.end, before.index, opening == Opening::Append);
+            self.ring.end_head(&before);
         }
         let header = SegmentHeader {
             slot,

@@ -159,8 +159,8 @@ impl<'r> Ring<'r> {
         self.with(slot, |slot| slot.state = state as u16);
     }
 
-    /// Makes this segment the oldest of the chain. `sealed` says whether it ends with its last index page.
-    pub fn push_tail(&mut self, segment: Predecessor, sealed: bool) {
+    /// Makes this segment the oldest of the chain.
+    pub fn push_tail(&mut self, segment: &Predecessor) {
         let next = self.chain.first;
         self.with(segment.slot, |slot| {
             slot.number = segment.number;
@@ -168,7 +168,7 @@ impl<'r> Ring<'r> {
             slot.index = segment.index;
             slot.next = next;
             slot.state = SlotState::Live as u16;
-            slot.sealed = u16::from(sealed);
+            slot.sealed = u16::from(segment.sealed);
         });
         if self.chain.len == 0 {
             self.chain.last = segment.slot;
@@ -250,11 +250,11 @@ impl<'r> Ring<'r> {
     }
 
     /// Notes where the newest segment of the chain ends, its last index page, and whether it ends with that.
-    pub fn end_head(&mut self, end: u32, index: u32, sealed: bool) {
+    pub fn end_head(&mut self, segment: &Predecessor) {
         self.with(self.chain.last, |slot| {
-            slot.end = end;
-            slot.index = index;
-            slot.sealed = u16::from(sealed);
+            slot.end = segment.end;
+            slot.index = segment.index;
+            slot.sealed = u16::from(segment.sealed);
         });
     }
 

@@ -230,6 +230,7 @@ fn predecessor(layout: &Layout, script: &mut Script<'_>) -> Predecessor {
         number: script.number(),
         end: offset(layout, script),
         index: offset(layout, script),
+        sealed: script.below(2) == 1,
     }
 }
 
@@ -248,7 +249,13 @@ pub fn forged(layout: Layout, script: &mut Script<'_>) -> Draft {
             predecessor: match (script.below(8), slot as u32) {
                 (0, _) | (_, 0) => None,
                 (1, _) => Some(predecessor(&layout, script)),
-                (_, slot) => Some(Predecessor { slot: slot - 1, number: slot, end: 0, index: 0 }),
+                (_, slot) => Some(Predecessor {
+                    slot: slot - 1,
+                    number: slot,
+                    end: 0,
+                    index: 0,
+                    sealed: false,
+                }),
             },
             erase_count: script.below(3),
             next_node: if script.one_in(8) { script.number() } else { 8 },
