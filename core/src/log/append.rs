@@ -271,6 +271,9 @@ impl<'r> Log<'r> {
         record: &Record,
         in_batch: bool,
     ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
+        // The record may open a segment, and that one's header says which numbers were never given.
+        let next_node = record.number().map_or(0, |number| number.get().saturating_add(1));
+        self.next_node = self.next_node.max(next_node);
         if self.page.is_full() {
             self.write_page(storage)?;
         }
