@@ -221,6 +221,7 @@ fn hold_ring(
     held: &mut BTreeMap<u32, &'static str>,
 ) {
     let retired = firm.retired(true);
+    held.insert(firm.head.slot, "it is of the newest ring that is proven");
     let mut before = firm.head.before;
     while let Some(here) = before.filter(|before| before.number > retired) {
         let Some(segment) = segments.get(&here.slot) else { return };
