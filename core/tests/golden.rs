@@ -261,8 +261,8 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
-/// FNV-1a of 64 bits (Fowler, Noll and Vo). A CRC-32 would not do: over anything that ends in its own CRC-32 it
-/// is the same whatever that says, so that it saw no change of a header or of a body.
+/// FNV-1a of 64 bits (Fowler, Noll and Vo). A CRC-32 would not do: over anything that ends in its own CRC-32
+/// it is the same whatever that says, so that it saw no change of a header or of a body.
 fn fingerprint(bytes: &[u8]) -> u64 {
     let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)

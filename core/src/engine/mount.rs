@@ -279,7 +279,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if writes {
             self.refuse_if_degraded(&replay, &newest)?;
             queue_free_slots(&mut self.store.log, newest.slot, replay.lost.is_some());
-            self.store.log.next_node = self.store.state.index.high_water();
+            let Store { log, state, .. } = &mut self.store;
+            let given = log.next_node.min(state.index.capacity());
+            log.next_node = state.index.high_water().max(given);
             plan.write(&mut self.store, &mut replay, newest.slot)?;
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();

@@ -127,6 +127,8 @@ impl Replay {
                 let new = || Run { walk: walk_here(), records: 0, cut_off };
                 let run = self.run.get_or_insert_with(new);
                 run.records += 1;
+                // If its end is written again, these are given, and no header said so yet.
+                store.log.saw_node(outline.subject.number());
                 Ok(())
             }
             (_, false) => {

@@ -118,7 +118,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<bool, WriteError<S::Error>> {
         self.check_writable()?;
         let Some((batch, needs)) = self.admit(batch)? else { return Ok(true) };
-        self.store.log.next_node = self.store.state.index.high_water();
         let newest = self.store.log.number_max();
         self.make_room(&needs).map_err(|error| self.fail(error))?;
         // A source may not return, so that what follows the batch is not reached.

@@ -125,6 +125,19 @@ impl Record {
 }
 
 impl Subject {
+    /// The node that it is about; for an edge its source; none for records about the log itself.
+    pub const fn number(&self) -> Option<NodeNumber> {
+        match self {
+            Self::Block { number, .. }
+            | Self::Node { number, .. }
+            | Self::Tombstone { number, .. }
+            | Self::Intent { number, .. }
+            | Self::List { number, .. } => Some(*number),
+            Self::Edge(change) => Some(change.source),
+            Self::BatchEnd { .. } | Self::Damage { .. } | Self::Log => None,
+        }
+    }
+
     /// The id that it names.
     pub const fn id(&self) -> Option<&BlockId> {
         match self {

@@ -22,7 +22,7 @@ use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
 use crate::storage::{Storage, read_around};
-use crate::types::{Location, Sequence};
+use crate::types::{Location, NodeNumber, Sequence};
 use zerocopy::little_endian::U32;
 
 /// Free slots that only an opening store may take: one for its fresh segment, and one in case that
@@ -198,6 +198,12 @@ impl<'r> Log<'r> {
         self.number_max = self.number_max.max(number);
     }
 
+    /// Notes a node number that was given.
+    pub fn saw_node(&mut self, number: Option<NodeNumber>) {
+        let next = number.map_or(0, |number| number.get().saturating_add(1));
+        self.next_node = self.next_node.max(next);
+    }
+
     /// The position along the log of the next record.
     pub fn position(&self) -> Sequence {
         self.ring.head().map_or(Sequence::default(), |slot| self.ring.position(slot, self.at))
@@ -271,6 +277,8 @@ impl<'r> Log<'r> {
         record: &Record,
         in_batch: bool,
     ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
+        // The record may open a segment, and that one's header says which numbers were never given.
+        self.saw_node(record.number());
         if self.page.is_full() {
             self.write_page(storage)?;
         }

@@ -80,7 +80,8 @@ const FAULTS: [&[Fault]; 52] = [
     &[Fault::MovedNotSynced, Fault::RetireNotSynced, Fault::RetiredUsedNext],
 ];
 
-/// What no check notices, and why. `KAUSAL_FAULT=all` tries these as well.
+/// What no check notices, and why. `KAUSAL_FAULT=all` tries these as well. Each breaks a rule all the same,
+/// which the model of the ring notices (`core/tests/ring/planted.rs`).
 const NOT_NOTICED: [(&[Fault], &str); 6] = [
     (
         &[Fault::MovedNotSynced],

@@ -1,7 +1,8 @@
 //! `cargo task planted`: plants one fault after the other into the core, and sees that the tests notice each.
 //!
 //! It takes some minutes, and is no part of `cargo task test`. `core/tests/planted/main.rs` lists the faults,
-//! those that are not noticed among them.
+//! those that are not noticed among them; `core/tests/ring/planted.rs` those that the model of the ring
+//! notices by itself.
 
 use crate::steps::Line;
 use crate::{Failure, House, takes_nothing};
@@ -12,6 +13,7 @@ use crate::{Failure, House, takes_nothing};
 /// A check fails without a fault, or a fault passes all of them.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("planted", arguments)?;
-    let test = "test --release -p kausaldb --features planted --test planted -- --nocapture";
-    Line::cargo(test).run(house)
+    let tests = "--test planted --test ring";
+    let test = format!("test --release -p kausaldb --features planted {tests} -- --nocapture");
+    Line::cargo(&test).run(house)
 }

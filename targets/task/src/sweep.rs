@@ -10,13 +10,15 @@ struct Sweep {
     tests: &'static str,
 }
 
-const SWEEPS: [Sweep; 5] = [
+const SWEEPS: [Sweep; 6] = [
     // Images hurt in every way that the tests know.
     Sweep { name: "damage", tests: "--test damage" },
     // Power cut at every step, on 24 kinds of flash.
     Sweep { name: "cuts", tests: "--test cuts" },
     // Power cut again in the recovery from each cut, and boards that lose power at every boot.
     Sweep { name: "boots", tests: "--test power" },
+    // What the engine asks of its storage, held to the rules of the ring at far more cuts.
+    Sweep { name: "ring", tests: "--test ring" },
     // Every subset of what a file had not synced.
     Sweep { name: "files", tests: "--test power_file" },
     // Wear over a million updates, stores that are full, and every call of the storage refused.
