@@ -1,6 +1,6 @@
 //! One engine, many threads: any number of readers at once, or one writer.
 //!
-//! The lock is `spin`'s, which needs atomic compare-and-swap and no operating system; on targets
+//! The lock spins; it needs atomic compare-and-swap and no operating system; on targets
 //! without it (Cortex-M0, riscv32imc) this room is not there. It knows nothing of what the engine
 //! does.
 //!
@@ -30,8 +30,8 @@
 //! answer.
 
 use crate::engine::StorageEngine;
+use crate::memory::RwLock;
 use core::ops::{Deref, DerefMut};
-use spin::RwLock;
 
 /// An engine that threads share.
 ///
@@ -84,8 +84,7 @@ impl<'r, S> SharedEngine<'r, S> {
     ///
     /// A thread that already holds a guard must not ask for another: it waits for itself, for ever.
     pub fn write(&self) -> impl DerefMut<Target = StorageEngine<'r, S>> {
-        // The upgradeable lock keeps new readers out while those that are there finish.
-        self.engine.upgradeable_read().upgrade()
+        self.engine.write()
     }
 
     /// The engine for writing, if nobody else holds it. Never waits.
