@@ -5,11 +5,17 @@
 use crate::steps::{self, Line, Step};
 use crate::{Failure, House, boards, package, setup, takes_nothing, tidy};
 
-/// Images outside the workspace that must link: the folder, and the target for which its configuration
-/// builds.
-///
-/// The first has no global allocator: that it links shows that the core needs none.
-const IMAGES: &[(&str, &str)] = &[("targets/cortex-m/no-alloc", "thumbv6m-none-eabi")];
+/// Images outside the workspace that must link: what that shows, the folder, and the targets.
+const IMAGES: &[(&str, &str, &[&str])] = &[
+    // Has no global allocator.
+    ("image without an allocator links", "targets/cortex-m/no-alloc", &["thumbv6m-none-eabi"]),
+    // Has a panic handler that is nowhere; the second target has no compare-and-swap, hence no `sync`.
+    (
+        "image without panic code links",
+        "targets/cortex-m/no-panic",
+        &["thumbv7em-none-eabihf", "thumbv6m-none-eabi"],
+    ),
+];
 
 /// Runs every step.
 ///
@@ -17,10 +23,10 @@ const IMAGES: &[(&str, &str)] = &[("targets/cortex-m/no-alloc", "thumbv6m-none-e
 /// A step failed; the later ones did not run.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("test", arguments)?;
-    steps::run_all(house, &steps(house))
+    steps::run_all(house, &steps())
 }
 
-fn steps(house: &House) -> Vec<Step> {
+fn steps() -> Vec<Step> {
     let mut steps = vec![
         Step::check("toolchain, targets, system packages", "cargo task test", setup::complete),
         cargo("formatting", "fmt --all --check"),
@@ -40,11 +46,13 @@ fn steps(house: &House) -> Vec<Step> {
         ),
         cargo("core for Cortex-M0", &build("thumbv6m-none-eabi", "")),
     ]);
-    for (folder, target) in IMAGES.iter().filter(|(folder, _)| house.root.join(folder).is_dir()) {
+    for (name, folder, targets) in IMAGES {
         let format = Line::cargo("fmt --check").within(folder);
         steps.push(Step::line("formatting of the image", format));
-        let build = Line::cargo(&format!("build --release --locked --target {target}"));
-        steps.push(Step::line("image without an allocator links", build.within(folder)));
+        for target in *targets {
+            let build = Line::cargo(&format!("build --release --locked --target {target}"));
+            steps.push(Step::line(name, build.within(folder)));
+        }
     }
     let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
     steps.push(Step::line("formatting of the boards' images", format));

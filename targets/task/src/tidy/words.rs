@@ -20,6 +20,7 @@ const UNSAFE_PLACES: &[&str] = &[
     "targets/boards/microbit/src/",
     "targets/boards/mps2-an386/src/",
     "targets/boards/virt/src/",
+    "targets/cortex-m/no-panic/src/",
     "core/benches/fragmentation.rs",
     "core/benches/zero_copy.rs",
     "targets/host/src/store/mod.rs",
