@@ -17,6 +17,16 @@ const IMAGES: &[(&str, &str, &[&str])] = &[
     ),
 ];
 
+/// Examples for firmware, a package in a folder each, and the target for which each is built.
+///
+/// Each is built on its own: they differ in who provides critical sections.
+const HAL_EXAMPLES: &[(&str, &str)] = &[
+    ("nrf52840", "thumbv7em-none-eabihf"),
+    ("rp2040", "thumbv6m-none-eabi"),
+    ("shared", "thumbv6m-none-eabi"),
+    ("stm32f429", "thumbv7em-none-eabihf"),
+];
+
 /// Runs every step.
 ///
 /// # Errors
@@ -53,6 +63,13 @@ fn steps() -> Vec<Step> {
             let build = Line::cargo(&format!("build --release --locked --target {target}"));
             steps.push(Step::line(name, build.within(folder)));
         }
+    }
+    let format = Line::cargo("fmt --all --check").within("examples/hal");
+    steps.push(Step::line("formatting of the examples for HALs", format));
+    for (example, target) in HAL_EXAMPLES {
+        let build = Line::cargo(&format!("build --release --locked --target {target}"));
+        let build = build.within(format!("examples/hal/{example}"));
+        steps.push(Step::line("example for a HAL", build));
     }
     let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
     steps.push(Step::line("formatting of the boards' images", format));
