@@ -49,13 +49,17 @@ fn steps() -> Vec<Step> {
     steps.extend([
         cargo("host tests", "test --workspace"),
         cargo("core tests without std", "test -p kausaldb"),
-        cargo("core for Cortex-M4", &build("thumbv7em-none-eabihf", "")),
         cargo(
             "core for Cortex-M4, with defmt",
             &build("thumbv7em-none-eabihf", "--features kausaldb/defmt"),
         ),
-        cargo("core for Cortex-M0", &build("thumbv6m-none-eabi", "")),
     ]);
+    steps
+        .extend(setup::TARGETS.iter().map(|target| cargo("core for a target", &build(target, ""))));
+    steps.extend(setup::FOREIGN.iter().map(|target| {
+        let tests = "test -p kausaldb -p kausaldb-flash -p kausaldb-sim --lib --test golden";
+        cargo("tests on a foreign processor", &format!("{tests} --target {target}"))
+    }));
     for (name, folder, targets) in IMAGES {
         let format = Line::cargo("fmt --check").within(folder);
         steps.push(Step::line("formatting of the image", format));
