@@ -1,10 +1,10 @@
-//! An image that calls every public function of the core, and whose panic handler is a symbol that is
-//! nowhere: that it links is the proof that the core holds no code that could panic.
+//! An image that calls every public function of the core and of the flash adapter, and whose panic handler
+//! is a symbol that is nowhere: that it links is the proof that they hold no code that could panic.
 //!
 //! It is linked and never run. Each function is called once, with values of which the compiler knows
 //! nothing but their type (see [`any`]): neither what a constructor would have checked nor what an earlier
 //! call left behind helps it to leave a check out. What a function returns is kept, lest the function be
-//! left out itself. A file for each room lists them; `cargo task tidy` compares the lists with the core's
+//! left out itself. A file for each room lists them; `cargo task tidy` compares the lists with their
 //! source and names what is missing.
 //!
 //! Where a target has no compare-and-swap, `sync` is not there, and not called.
@@ -15,6 +15,7 @@ mod any;
 mod compaction;
 mod edges;
 mod engine;
+mod flash;
 mod format;
 mod index;
 mod log;
@@ -42,6 +43,7 @@ extern "C" fn _start() {
     compaction::call_all();
     engine::call_all();
     reading::call_all();
+    flash::call_all();
     #[cfg(target_has_atomic = "ptr")]
     sync::call_all();
 }

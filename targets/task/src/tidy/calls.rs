@@ -1,15 +1,19 @@
-//! Every public function of the core is called in the image that shows that none of them can panic.
+//! Every public function of the core and of the flash adapter is called in the image that shows that none of
+//! them can panic.
 //!
-//! What is public is read off the core's source: functions and methods that are `pub` (one that nobody
+//! What is public is read off their source: functions and methods that are `pub` (one that nobody
 //! outside reaches is a warning of the compiler's, `unreachable_pub`), the methods of public traits, and each
 //! type's way to be shown as text. A call is a path that ends in the type's and the function's name, or for a
-//! `Display` a type in `show`. A name that the core has twice must be called twice.
+//! `Display` a type in `show`. A name that they have twice must be called twice.
 
 use super::source::{Token, closing, find_outside, reads, without_tests};
 use super::{Fault, Source};
 
 /// Where the image's source lies.
 const IMAGE: &str = "targets/cortex-m/no-panic/src/";
+
+/// Whose functions are called there.
+const CALLED: &[&str] = &["core/src/", "adapters/flash/src/"];
 
 /// Rooms of the core of which nothing is compiled into anybody's image.
 const UNCOMPILED: &[&str] = &["core/src/planted.rs"];
@@ -33,7 +37,9 @@ pub(super) fn check(sources: &[Source]) -> Vec<Fault> {
         .collect();
     let core = sources.iter().filter(|source| {
         let path = source.path.as_str();
-        path.starts_with("core/src/") && !UNCOMPILED.contains(&path) && !source.is_test()
+        CALLED.iter().any(|place| path.starts_with(place))
+            && !UNCOMPILED.contains(&path)
+            && !source.is_test()
     });
     let functions = core.filter(|source| source.is_rust()).flat_map(functions);
     functions
@@ -78,7 +84,7 @@ fn calls(tokens: &[Token<'_>]) -> Vec<String> {
     found
 }
 
-/// The public functions of a file of the core.
+/// The public functions of a file.
 fn functions(source: &Source) -> Vec<Function<'_>> {
     let tokens = without_tests(&source.tokens());
     let mut found = Vec::new();
