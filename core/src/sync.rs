@@ -1,6 +1,6 @@
 //! One engine, many threads: any number of readers at once, or one writer.
 //!
-//! The lock is `spin`'s, which needs atomic compare-and-swap and no operating system; on targets
+//! The lock spins; it needs atomic compare-and-swap and no operating system; on targets
 //! without it (Cortex-M0, riscv32imc) this room is not there. It knows nothing of what the engine
 //! does.
 //!
@@ -14,15 +14,20 @@
 //! Who waits here spins. An interrupt that waits for a lock which the code that it interrupted
 //! holds waits for ever, and so does a task that waits for one of lower priority on the same core.
 //! Where interrupts touch the store, or where the target has no compare-and-swap, mask them
-//! instead; with the crate `critical-section`:
+//! instead, with the crate `critical-section`. `examples/hal/shared` is a whole program that does, for
+//! Cortex-M0:
 //!
 //! ```text
-//! static ENGINE: Mutex<RefCell<Option<StorageEngine<'static, Flash>>>> = Mutex::new(RefCell::new(None));
+//! static STORE: Mutex<RefCell<Option<StorageEngine<'static, Flash>>>> = Mutex::new(RefCell::new(None));
 //!
-//! critical_section::with(|cs| {
-//!     let mut engine = ENGINE.borrow_ref_mut(cs);
-//!     engine.as_mut().map(|engine| engine.put(&block))
-//! })
+//! fn with_store<R>(access: impl FnOnce(&mut Store) -> R) -> Option<R> {
+//!     critical_section::with(|section| {
+//!         let mut store = STORE.borrow(section).try_borrow_mut().ok()?;
+//!         store.as_mut().map(access)
+//!     })
+//! }
+//!
+//! with_store(|store| store.put(&block));
 //! ```
 //!
 //! Interrupts are masked for as long as the closure runs: an erase takes tens of milliseconds on
@@ -30,8 +35,8 @@
 //! answer.
 
 use crate::engine::StorageEngine;
+use crate::memory::RwLock;
 use core::ops::{Deref, DerefMut};
-use spin::RwLock;
 
 /// An engine that threads share.
 ///
@@ -84,8 +89,7 @@ impl<'r, S> SharedEngine<'r, S> {
     ///
     /// A thread that already holds a guard must not ask for another: it waits for itself, for ever.
     pub fn write(&self) -> impl DerefMut<Target = StorageEngine<'r, S>> {
-        // The upgradeable lock keeps new readers out while those that are there finish.
-        self.engine.upgradeable_read().upgrade()
+        self.engine.write()
     }
 
     /// The engine for writing, if nobody else holds it. Never waits.

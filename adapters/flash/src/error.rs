@@ -44,11 +44,12 @@ impl<E: fmt::Debug> core::error::Error for FlashError<E> {}
 pub enum SetupError {
     /// The driver's sizes, or the partition's, are out of their bounds.
     Geometry(GeometryError),
-    /// The partition does not start at a multiple of the driver's erase size.
+    /// The partition does not start at a multiple of the driver's erase size; or, where a table says what
+    /// the sectors are, of its read and write sizes.
     Offset {
         /// Where it starts in the flash, in bytes.
         offset_bytes: u32,
-        /// The driver's erase size, in bytes.
+        /// That size, in bytes.
         multiple_of: usize,
     },
     /// The partition reaches beyond the flash.
@@ -58,6 +59,22 @@ pub enum SetupError {
         /// Size of the flash, in bytes.
         flash_bytes: usize,
     },
+    /// A segment starts or ends inside a sector, and could not be erased alone.
+    Border {
+        /// Where the segment starts or ends in the flash, in bytes.
+        segment_border_bytes: u32,
+        /// Where the sector starts in the flash, in bytes.
+        sector_start_bytes: u32,
+        /// Where it ends, in bytes.
+        sector_end_bytes: u32,
+    },
+    /// The table of sectors ends before the partition.
+    Table {
+        /// Where the last sector of the table ends in the flash, in bytes.
+        table_bytes: u64,
+        /// Where the partition ends in the flash, in bytes.
+        end_bytes: u64,
+    },
 }
 
 impl fmt::Display for SetupError {
@@ -66,11 +83,21 @@ impl fmt::Display for SetupError {
             Self::Geometry(error) => error.fmt(f),
             Self::Offset { offset_bytes, multiple_of } => write!(
                 f,
-                "the partition starts at {offset_bytes}, which is no multiple of the erase size, \
-                 {multiple_of}"
+                "the partition starts at {offset_bytes}, which is no multiple of {multiple_of}"
             ),
             Self::Partition { end_bytes, flash_bytes } => {
                 write!(f, "the partition ends at {end_bytes}, the flash at {flash_bytes}")
+            }
+            Self::Border { segment_border_bytes, sector_start_bytes, sector_end_bytes } => write!(
+                f,
+                "a segment starts or ends at {segment_border_bytes}, inside the sector from \
+                 {sector_start_bytes} to {sector_end_bytes}"
+            ),
+            Self::Table { table_bytes, end_bytes } => {
+                write!(
+                    f,
+                    "the table of sectors ends at {table_bytes}, the partition at {end_bytes}"
+                )
             }
         }
     }

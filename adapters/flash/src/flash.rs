@@ -1,11 +1,12 @@
 //! The storage in a partition, read through the driver.
 //!
-//! Invariants: the partition lies inside the flash and both of its ends are multiples of the driver's erase
-//! size; no address outside of it ever reaches the driver.
+//! Invariants: the partition lies inside the flash, and what is erased at once starts and ends where sectors
+//! do: at multiples of the driver's erase size, or where a table says so; no address outside of the partition
+//! ever reaches the driver.
 
-use crate::{FlashError, SetupError};
+use crate::{FlashError, SectorTable, SetupError};
 use embedded_storage::nor_flash::{ErrorType, NorFlash};
-use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::storage::{Erased, Geometry, GeometryError, Storage};
 
 /// The largest read size of a driver, in bytes; a driver with a larger one does not compile.
 pub const MAX_READ_BYTES: usize = 32;
@@ -17,9 +18,11 @@ const MIN_SECTOR_BYTES: usize = 512;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Partition {
-    /// Where it starts: a multiple of the driver's erase size, in bytes.
+    /// Where it starts: a multiple of the driver's erase size, or where a sector starts of a [`SectorTable`],
+    /// in bytes.
     pub offset_bytes: u32,
-    /// Its size: a multiple of the driver's erase size (and of 512 bytes, where that is smaller), in bytes.
+    /// Its size: a multiple of the driver's erase size (and of 512 bytes, where that is smaller), or of the
+    /// table's segments, in bytes.
     pub len_bytes: u32,
 }
 
@@ -42,6 +45,8 @@ pub struct FlashStorage<F: ErrorType> {
     driver: F,
     partition: Partition,
     geometry: Geometry,
+    /// What is erased one after another; without runs, the driver's erase size holds everywhere.
+    sectors: SectorTable,
     lost: fn(&F::Error) -> bool,
 }
 
@@ -61,16 +66,48 @@ impl<F: NorFlash> FlashStorage<F> {
     /// The partition does not lie in the flash as it should, or a size is out of its bounds. The driver is
     /// dropped then; whoever still needs it passes `&mut` to it.
     pub fn new(driver: F, partition: Partition, erased: Erased) -> Result<Self, SetupError> {
+        let sectors = SectorTable { runs: &[], segment_bytes: Self::SECTOR_BYTES as u32 };
+        Self::of_sectors(driver, partition, erased, sectors, F::ERASE_SIZE)
+    }
+
+    /// The same on flash whose sectors differ in size, of which the driver's erase size cannot tell: a table
+    /// does. What the engine erases at once is a segment of the table's size, sector by sector.
+    ///
+    /// # Errors
+    /// Those of [`new`](Self::new); or a segment starts or ends inside a sector. O(segments x runs).
+    pub fn with_sectors(
+        driver: F,
+        partition: Partition,
+        erased: Erased,
+        sectors: SectorTable,
+    ) -> Result<Self, SetupError> {
+        let word = F::READ_SIZE.max(F::WRITE_SIZE);
+        let storage = Self::of_sectors(driver, partition, erased, sectors, word)?;
+        if !(sectors.segment_bytes as usize).is_multiple_of(F::READ_SIZE) {
+            return Err(GeometryError::EraseSize { given: sectors.segment_bytes }.into());
+        }
+        sectors.check(partition)?;
+        Ok(storage)
+    }
+
+    fn of_sectors(
+        driver: F,
+        partition: Partition,
+        erased: Erased,
+        sectors: SectorTable,
+        multiple_of: usize,
+    ) -> Result<Self, SetupError> {
+        // The compiler checks the driver's sizes here.
+        let _ = Self::SECTOR_BYTES;
         let Partition { offset_bytes, len_bytes } = partition;
         let geometry = Geometry {
             capacity_bytes: u64::from(len_bytes),
-            erase_bytes: Self::SECTOR_BYTES as u32,
+            erase_bytes: sectors.segment_bytes,
             write_bytes: F::WRITE_SIZE as u32,
             erased,
             keeps_write_order: true,
         };
         geometry.check()?;
-        let multiple_of = F::ERASE_SIZE;
         if !(offset_bytes as usize).is_multiple_of(multiple_of) {
             return Err(SetupError::Offset { offset_bytes, multiple_of });
         }
@@ -80,7 +117,7 @@ impl<F: NorFlash> FlashStorage<F> {
         if end_bytes > flash_bytes as u64 || end_bytes > u64::from(u32::MAX) {
             return Err(SetupError::Partition { end_bytes, flash_bytes });
         }
-        Ok(Self { driver, partition, geometry, lost: |_| false })
+        Ok(Self { driver, partition, geometry, sectors, lost: |_| false })
     }
 
     /// Tells which of the driver's errors of a read say that bytes are lost, by an uncorrectable ECC error,
@@ -184,7 +221,14 @@ impl<F: NorFlash> Storage for FlashStorage<F> {
     fn erase(&mut self, sector: u32) -> Result<(), Self::Error> {
         let len = self.geometry.erase_bytes;
         let from = self.address(u64::from(sector) * u64::from(len), len as usize)?;
-        self.driver.erase(from, from + len).map_err(FlashError::Driver)
+        if self.sectors.runs.is_empty() {
+            return self.driver.erase(from, from + len).map_err(FlashError::Driver);
+        }
+        // Drivers differ in whether they take several sectors at once.
+        for (start, end) in self.sectors.within(from, from + len) {
+            self.driver.erase(start, end).map_err(FlashError::Driver)?;
+        }
+        Ok(())
     }
 
     fn sync(&mut self) -> Result<(), Self::Error> {

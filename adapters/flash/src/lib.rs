@@ -2,8 +2,9 @@
 //!
 //! Every chip whose driver implements [`NorFlash`](embedded_storage::nor_flash::NorFlash) works, with or
 //! without ECC: the engine writes no word twice, so nothing here asks for `MultiwriteNorFlash`. Write and
-//! erase sizes are the driver's; erase sizes below 512 bytes are grouped to sectors of at least that. Reads
-//! of any alignment work over drivers that read whole words.
+//! erase sizes are the driver's; erase sizes below 512 bytes are grouped to sectors of at least that. Where
+//! sectors differ in size, a [`SectorTable`] says so. Reads of any alignment work over drivers that read
+//! whole words.
 //!
 //! - [`FlashStorage`]: reads through the driver.
 //! - [`XipStorage`]: the same flash, also visible in memory (execute in place); its bytes can be borrowed.
@@ -39,10 +40,12 @@ extern crate std;
 
 mod error;
 mod flash;
+mod sectors;
 #[cfg(test)]
 mod tests;
 mod xip;
 
 pub use error::{FlashError, SetupError};
 pub use flash::{FlashStorage, MAX_READ_BYTES, Partition};
+pub use sectors::{SectorRun, SectorTable};
 pub use xip::XipStorage;

@@ -1,5 +1,7 @@
 //! What the flash storages promise, over a strict driver in RAM.
 
+mod uneven;
+
 use crate::{FlashError, FlashStorage, Partition, SetupError, XipStorage};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, ReadNorFlash};
 use kausaldb::storage::{Erased, Geometry, GeometryError, MappedStorage, Storage};

@@ -44,7 +44,19 @@ impl<F: NorFlash> XipStorage<F> {
         erased: Erased,
         window: usize,
     ) -> Result<Self, SetupError> {
-        Ok(Self { flash: FlashStorage::new(driver, partition, erased)?, window })
+        let flash = FlashStorage::new(driver, partition, erased)?;
+        // SAFETY:
+        // - promised by whoever calls this.
+        Ok(unsafe { Self::over(flash, window) })
+    }
+
+    /// The same over a storage that is set up already: with a table of sectors, for example.
+    ///
+    /// # Safety
+    /// As for [`new`](Self::new), with the partition and the driver of that storage.
+    #[allow(unsafe_code)]
+    pub unsafe fn over(flash: FlashStorage<F>, window: usize) -> Self {
+        Self { flash, window }
     }
 
     /// Where the store lies.

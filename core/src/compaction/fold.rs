@@ -1,5 +1,6 @@
 //! Folding: writing a node's list anew, with the changes that are pending for it.
 
+use super::sort::sort_by_key;
 use crate::edges::KeyChange;
 use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, Subject, entry_bytes};
 use crate::log::{Log, LogError, ReadLog};
@@ -197,14 +198,14 @@ impl<'r> Fold<'r> {
             count += 1;
         }
         let changes = self.changes.get_mut(..count).unwrap_or_default();
-        changes.sort_unstable_by_key(|change| change.key());
+        sort_by_key(changes, |change| change.key());
         changes
     }
 }
 
 /// How many entries each record gets, so that all get about as many.
 fn quota<S>(store: &Store<'_, S>, entries: u32) -> u32 {
-    let max = adjacency_entries_max(store.log.layout());
+    let max = adjacency_entries_max(store.log.layout()).max(1);
     // A list that is cut into pages takes a place for each. Where they are lacking, the record
     // becomes longer than it should be; links that it could not hold are refused, so that it stays
     // bounded.

@@ -16,6 +16,7 @@
 mod fold;
 mod pacing;
 mod purge;
+mod sort;
 mod tail;
 
 pub use fold::{Fold, adjacency_entries_max, free_if_orphan};

@@ -115,7 +115,7 @@ fn write_padded<S: Storage>(
 ) -> Result<(), S::Error> {
     const PIECE: usize = 256;
     let mut at = u64::from(at);
-    let align = layout.align() as usize;
+    let align = (layout.align() as usize).max(1);
     for chunk in bytes.chunks(PIECE) {
         let mut piece = [layout.geometry().erased.filler(); PIECE];
         if let Some(into) = piece.get_mut(..chunk.len()) {
@@ -357,7 +357,7 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
     }
     let write_bytes = layout.geometry().write_bytes;
     if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
-        let whole = capacity.buffer_bytes.max(1).next_multiple_of(write_bytes);
+        let whole = capacity.buffer_bytes.max(1).next_multiple_of(write_bytes.max(1));
         return too_many(Limit::BufferBytes, whole, capacity.buffer_bytes);
     }
     Ok(())

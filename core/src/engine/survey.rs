@@ -31,7 +31,7 @@ impl StoreInfo {
     /// A bound on the node numbers in use: those of the header, and one for each record that the
     /// newest segment can hold since.
     pub fn nodes_max(&self) -> u32 {
-        let shortest = self.layout.padded(8);
+        let shortest = self.layout.padded(8).max(1);
         self.next_node.saturating_add(self.layout.segment_bytes() / shortest)
     }
 }

@@ -3,6 +3,7 @@
 use crate::storage::{Geometry, GeometryError};
 use crate::types::{Location, StoreId};
 use core::fmt;
+use core::num::NonZeroU32;
 
 /// The alignment of records is at least this where segments are small...
 const ALIGN_SMALL: u32 = 4;
@@ -30,10 +31,10 @@ pub enum IndexForm {
 pub struct Layout {
     store: StoreId,
     geometry: Geometry,
-    segment_bytes: u32,
-    /// These follow from the above; each read asks for them.
-    align: u32,
-    units_per_segment: u32,
+    segment_bytes: NonZeroU32,
+    /// These follow from the above; each read asks for them, and divides by them.
+    align: NonZeroU32,
+    units_per_segment: NonZeroU32,
 }
 
 impl Layout {
@@ -48,7 +49,7 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         geometry.check().map_err(LayoutError::Geometry)?;
         let (erase, write) = (geometry.erase_bytes, geometry.write_bytes);
-        let units_fit = segment_bytes / write >= SEGMENT_UNITS_MIN;
+        let units_fit = segment_bytes / write.max(1) >= SEGMENT_UNITS_MIN;
         if !segment_bytes.is_multiple_of(erase) || !units_fit || segment_bytes > SEGMENT_BYTES_MAX {
             return Err(LayoutError::SegmentSize {
                 given: segment_bytes,
@@ -63,7 +64,10 @@ impl Layout {
         if geometry.capacity_bytes > max {
             return Err(LayoutError::Capacity { given: geometry.capacity_bytes, max });
         }
-        let units_per_segment = segment_bytes / align;
+        // None of them is 0, since units fit; the compiler does not know.
+        let [segment_bytes, align, units_per_segment] =
+            [segment_bytes, align, segment_bytes / align.max(1)]
+                .map(|size| NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN));
         Ok(Self { store, geometry, segment_bytes, align, units_per_segment })
     }
 
@@ -79,18 +83,18 @@ impl Layout {
 
     /// Size of a segment, in bytes.
     pub const fn segment_bytes(&self) -> u32 {
-        self.segment_bytes
+        self.segment_bytes.get()
     }
 
     /// Number of whole segments on the medium.
     pub const fn segments(&self) -> u32 {
         // Fits: the capacity is at most 2^32 alignment units, and a segment is many of them.
-        (self.geometry.capacity_bytes / self.segment_bytes as u64) as u32
+        (self.geometry.capacity_bytes / self.segment_bytes.get() as u64) as u32
     }
 
     /// Every record starts at, and is padded to, a multiple of this.
     pub const fn align(&self) -> u32 {
-        self.align
+        self.align.get()
     }
 
     /// `bytes`, rounded up to the alignment.
@@ -105,7 +109,7 @@ impl Layout {
 
     /// Which columns the index pages have.
     pub const fn index_form(&self) -> IndexForm {
-        if self.segment_bytes >= LARGE_SEGMENT_BYTES {
+        if self.segment_bytes.get() >= LARGE_SEGMENT_BYTES {
             IndexForm::Columns
         } else {
             IndexForm::Offsets
@@ -114,12 +118,15 @@ impl Layout {
 
     /// Erase sectors in a segment.
     pub const fn sectors_per_segment(&self) -> u32 {
-        self.segment_bytes / self.geometry.erase_bytes
+        match self.segment_bytes.get().checked_div(self.geometry.erase_bytes) {
+            Some(sectors) => sectors,
+            None => 0, // The geometry was checked.
+        }
     }
 
     /// Where the segment in this slot starts on the medium, in bytes.
     pub const fn slot_start(&self, slot: u32) -> u64 {
-        slot as u64 * self.segment_bytes as u64
+        slot as u64 * self.segment_bytes.get() as u64
     }
 
     /// The location of the record at `offset` bytes in `slot`.
@@ -130,14 +137,14 @@ impl Layout {
     /// Slot and offset, in bytes, of a location.
     #[inline]
     pub const fn place(&self, location: Location) -> Place {
-        let slot = location.get() / self.units_per_segment;
-        Place { slot, offset: location.get() % self.units_per_segment * self.align }
+        let slot = location.get() / self.units_per_segment.get();
+        Place { slot, offset: location.get() % self.units_per_segment.get() * self.align.get() }
     }
 
     /// Where the record of a location starts on the medium, in bytes.
     #[inline]
     pub const fn start(&self, location: Location) -> u64 {
-        location.get() as u64 * self.align as u64
+        location.get() as u64 * self.align.get() as u64
     }
 }
 

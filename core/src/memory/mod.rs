@@ -8,7 +8,7 @@
 //! - [`Owned`](owned::Owned) names the owner of a value in its type.
 //!
 //! This room knows nothing of blocks, edges or media. It holds the only unsafe code of the core: the casts in
-//! `carve.rs` and `atomics.rs`, and the hint in `prefetch.rs`.
+//! `carve.rs` and `atomics.rs`, the hint in `prefetch.rs`, and the lock in `lock.rs`.
 //!
 //! Invariants:
 //!
@@ -25,6 +25,8 @@ mod atomics;
 mod carve;
 mod coordinator;
 mod footprint;
+#[cfg(target_has_atomic = "ptr")]
+mod lock;
 pub mod owned;
 mod plain;
 mod pool;
@@ -36,6 +38,8 @@ pub use arena::{Arena, Scratch};
 pub use atomics::atomic_bytes;
 pub use coordinator::StorageCoordinator;
 pub use footprint::{Footprint, REGION_ALIGN};
+#[cfg(target_has_atomic = "ptr")]
+pub(crate) use lock::RwLock;
 pub use plain::Plain;
 pub use pool::{Handle, Link, Name, Pool, PoolError};
 pub use prefetch::prefetch;

@@ -147,7 +147,12 @@ impl<'r> Intents<'r> {
         let Some(place) = self.open().iter().position(|entry| entry.number == number) else {
             return;
         };
-        self.entries.copy_within(place + 1..self.len, place);
+        for later in place + 1..self.len {
+            let entry = self.entries.get(later).copied();
+            if let Some((to, entry)) = self.entries.get_mut(later - 1).zip(entry) {
+                *to = entry;
+            }
+        }
         self.len -= 1;
     }
 }

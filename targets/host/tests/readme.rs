@@ -64,10 +64,11 @@ mod firmware {
     use kausaldb::storage::{Erased, Storage};
     use kausaldb::{Config, FormatOptions, OpenError, StorageEngine, StoreId};
     use kausaldb_flash::{FlashStorage, Partition};
-    use static_cell::StaticCell;
+    use static_cell::ConstStaticCell;
 
     const CAPACITY: Capacity = Capacity { nodes: 500, ..Capacity::SMALL };
-    static REGION: StaticCell<[MaybeUninit<u8>; CAPACITY.region_bytes()]> = StaticCell::new();
+    static REGION: ConstStaticCell<[MaybeUninit<u8>; CAPACITY.region_bytes()]> =
+        ConstStaticCell::new([MaybeUninit::uninit(); CAPACITY.region_bytes()]);
     const PARTITION: Partition = Partition { offset_bytes: 0x4_0000, len_bytes: 0x4_0000 };
 
     type Store<F> = StorageEngine<'static, FlashStorage<F>>;
@@ -78,8 +79,7 @@ mod firmware {
         if matches!(found, Err(OpenError::NoStore)) {
             kausaldb::format(&mut storage, &FormatOptions { store, segment_bytes: 4096 }).ok()?;
         }
-        let region = REGION.init([MaybeUninit::uninit(); CAPACITY.region_bytes()]);
-        StorageEngine::open(storage, region, CAPACITY, Config::default()).ok()
+        StorageEngine::open(storage, REGION.take(), CAPACITY, Config::default()).ok()
     }
     // README: end
 

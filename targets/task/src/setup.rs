@@ -13,15 +13,31 @@ use std::{env, fs};
 /// Parts of the toolchain, each with the program that shows that it is there.
 const COMPONENTS: &[(&str, &str)] = &[("rustfmt", "cargo-fmt"), ("clippy", "cargo-clippy")];
 
-/// The targets for which the core and the boards' images are built.
-pub(crate) const TARGETS: &[&str] =
-    &["thumbv7em-none-eabihf", "thumbv6m-none-eabi", "riscv32imac-unknown-none-elf"];
+/// The targets for which the core is built; some of them also for the boards' images and the examples.
+pub(crate) const TARGETS: &[&str] = &[
+    "thumbv6m-none-eabi",
+    "thumbv7m-none-eabi",
+    "thumbv7em-none-eabihf",
+    "thumbv8m.main-none-eabihf",
+    "riscv32imc-unknown-none-elf",
+    "riscv32imac-unknown-none-elf",
+    "aarch64-unknown-none",
+    "wasm32-unknown-unknown",
+];
+
+/// The targets whose tests run in QEMU's user mode, by what `.cargo/config.toml` says of them: the first
+/// is big-endian, and the second, too, and of 32 bits.
+pub(crate) const FOREIGN: &[&str] = &["s390x-unknown-linux-gnu", "powerpc-unknown-linux-gnu"];
 
 /// Programs of the system, each with the Debian packages that bring it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc libc6-dev"),
     ("qemu-system-arm", "qemu-system-arm"),
     ("qemu-system-riscv32", "qemu-system-misc"),
+    ("qemu-s390x", "qemu-user"),
+    ("qemu-ppc", "qemu-user"),
+    ("s390x-linux-gnu-gcc", "gcc-s390x-linux-gnu libc6-dev-s390x-cross"),
+    ("powerpc-linux-gnu-gcc", "gcc-powerpc-linux-gnu libc6-dev-powerpc-cross"),
 ];
 
 /// Sees to it that the toolchain has its components and targets and the system its programs.
@@ -34,7 +50,7 @@ pub(crate) fn complete(house: &House) -> Result<(), Failure> {
     let components = COMPONENTS.iter().filter(|(_, program)| !has_program(&sysroot, program));
     add(house, "component", &components.map(|(name, _)| *name).collect::<Vec<_>>())?;
     let has_target = |target: &&str| sysroot.join("lib/rustlib").join(target).is_dir();
-    let targets = TARGETS.iter().copied().filter(|target| !has_target(target));
+    let targets = TARGETS.iter().chain(FOREIGN).copied().filter(|target| !has_target(target));
     add(house, "target", &targets.collect::<Vec<_>>())
 }
 

@@ -5,11 +5,27 @@
 use crate::steps::{self, Line, Step};
 use crate::{Failure, House, boards, package, setup, takes_nothing, tidy};
 
-/// Images outside the workspace that must link: the folder, and the target for which its configuration
-/// builds.
+/// Images outside the workspace that must link: what that shows, the folder, and the targets.
+const IMAGES: &[(&str, &str, &[&str])] = &[
+    // Has no global allocator.
+    ("image without an allocator links", "targets/cortex-m/no-alloc", &["thumbv6m-none-eabi"]),
+    // Has a panic handler that is nowhere; the second target has no compare-and-swap, hence no `sync`.
+    (
+        "image without panic code links",
+        "targets/cortex-m/no-panic",
+        &["thumbv7em-none-eabihf", "thumbv6m-none-eabi"],
+    ),
+];
+
+/// Examples for firmware, a package in a folder each, and the target for which each is built.
 ///
-/// The first has no global allocator: that it links shows that the core needs none.
-const IMAGES: &[(&str, &str)] = &[("targets/cortex-m/no-alloc", "thumbv6m-none-eabi")];
+/// Each is built on its own: they differ in who provides critical sections.
+const HAL_EXAMPLES: &[(&str, &str)] = &[
+    ("nrf52840", "thumbv7em-none-eabihf"),
+    ("rp2040", "thumbv6m-none-eabi"),
+    ("shared", "thumbv6m-none-eabi"),
+    ("stm32f429", "thumbv7em-none-eabihf"),
+];
 
 /// Runs every step.
 ///
@@ -17,10 +33,10 @@ const IMAGES: &[(&str, &str)] = &[("targets/cortex-m/no-alloc", "thumbv6m-none-e
 /// A step failed; the later ones did not run.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("test", arguments)?;
-    steps::run_all(house, &steps(house))
+    steps::run_all(house, &steps())
 }
 
-fn steps(house: &House) -> Vec<Step> {
+fn steps() -> Vec<Step> {
     let mut steps = vec![
         Step::check("toolchain, targets, system packages", "cargo task test", setup::complete),
         cargo("formatting", "fmt --all --check"),
@@ -33,18 +49,31 @@ fn steps(house: &House) -> Vec<Step> {
     steps.extend([
         cargo("host tests", "test --workspace"),
         cargo("core tests without std", "test -p kausaldb"),
-        cargo("core for Cortex-M4", &build("thumbv7em-none-eabihf", "")),
         cargo(
             "core for Cortex-M4, with defmt",
             &build("thumbv7em-none-eabihf", "--features kausaldb/defmt"),
         ),
-        cargo("core for Cortex-M0", &build("thumbv6m-none-eabi", "")),
     ]);
-    for (folder, target) in IMAGES.iter().filter(|(folder, _)| house.root.join(folder).is_dir()) {
+    steps
+        .extend(setup::TARGETS.iter().map(|target| cargo("core for a target", &build(target, ""))));
+    steps.extend(setup::FOREIGN.iter().map(|target| {
+        let tests = "test -p kausaldb -p kausaldb-flash -p kausaldb-sim --lib --test golden";
+        cargo("tests on a foreign processor", &format!("{tests} --target {target}"))
+    }));
+    for (name, folder, targets) in IMAGES {
         let format = Line::cargo("fmt --check").within(folder);
         steps.push(Step::line("formatting of the image", format));
+        for target in *targets {
+            let build = Line::cargo(&format!("build --release --locked --target {target}"));
+            steps.push(Step::line(name, build.within(folder)));
+        }
+    }
+    let format = Line::cargo("fmt --all --check").within("examples/hal");
+    steps.push(Step::line("formatting of the examples for HALs", format));
+    for (example, target) in HAL_EXAMPLES {
         let build = Line::cargo(&format!("build --release --locked --target {target}"));
-        steps.push(Step::line("image without an allocator links", build.within(folder)));
+        let build = build.within(format!("examples/hal/{example}"));
+        steps.push(Step::line("example for a HAL", build));
     }
     let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
     steps.push(Step::line("formatting of the boards' images", format));

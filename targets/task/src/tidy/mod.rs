@@ -4,6 +4,7 @@
 //! every rule and see it found. This module gathers the files and holds the tables that say what is allowed
 //! where.
 
+mod calls;
 mod functions;
 mod lines;
 mod rooms;
@@ -53,7 +54,8 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn check_house(house: &House) -> Result<(), Failure> {
     let sources = gather(&house.root)
         .map_err(|error| Failure::Failed(format!("the repository cannot be read: {error}")))?;
-    let faults = check(&sources);
+    let mut faults = check(&sources);
+    faults.extend(calls::check(&sources));
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     match faults.len() {
         0 => Ok(()),

@@ -29,7 +29,8 @@ fn caught(path: &str, code: &str, line: usize, what: &str) {
 fn this_repository_is_tidy() {
     let found = gather(&House::locate().root).map(|sources| {
         assert!(sources.iter().any(|source| source.path == file!()), "the checker sees itself");
-        check(&sources).iter().map(ToString::to_string).collect::<Vec<_>>()
+        let faults = check(&sources).into_iter().chain(calls::check(&sources));
+        faults.map(|fault| fault.to_string()).collect::<Vec<_>>()
     });
     assert_eq!(found.ok(), Some(Vec::new()));
 }

@@ -20,6 +20,8 @@ const UNSAFE_PLACES: &[&str] = &[
     "targets/boards/microbit/src/",
     "targets/boards/mps2-an386/src/",
     "targets/boards/virt/src/",
+    "targets/cortex-m/no-panic/src/",
+    "examples/hal/nrf52840/src/",
     "core/benches/fragmentation.rs",
     "core/benches/zero_copy.rs",
     "targets/host/src/store/mod.rs",

@@ -1,0 +1,151 @@
+//! Calls of `log`.
+
+use crate::any::{any, call_each, drain, show};
+use crate::storage::Ram;
+use kausaldb::log::{
+    BodyFlip, Log, LogError, OnStorage, OpenPage, ReadLog, RecordWriter, Ring, SealedPage, Slot,
+    TableWalk, Walk,
+};
+use kausaldb::storage::RamError;
+
+pub(crate) fn call_all() {
+    log();
+    ring();
+    walks();
+    call_each![
+        OpenPage::footprint,
+        OpenPage::new,
+        OpenPage::form,
+        OpenPage::entries,
+        OpenPage::is_full,
+        OpenPage::first,
+        OpenPage::previous,
+        OpenPage::restart,
+        OpenPage::bytes_with,
+        OpenPage::push,
+        OpenPage::seal,
+        SealedPage::record,
+        SealedPage::columns,
+        SealedPage::unseal,
+        SealedPage::reopen,
+        RecordWriter::<Ram>::body,
+        RecordWriter::<Ram>::fill,
+        RecordWriter::<Ram>::end,
+    ];
+    show::<LogError<RamError>>();
+}
+
+fn log() {
+    call_each![
+        Log::footprint,
+        Log::new,
+        Log::forget,
+        Log::layout,
+        Log::traffic,
+        Log::count_moved,
+        Log::page,
+        Log::at,
+        Log::end_of,
+        Log::number_max,
+        Log::saw_number,
+        Log::saw_node,
+        Log::position,
+        Log::position_of,
+        Log::body_bytes_max,
+        Log::record_bytes_max,
+        Log::append::<Ram>,
+        Log::append_damaged::<Ram>,
+        Log::begin::<Ram>,
+        Log::end_fresh,
+        Log::flush::<Ram>,
+        Log::abandon,
+        Log::sync::<Ram>,
+        Log::sync_storage::<Ram>,
+        Log::beyond_doubt,
+        Log::end_doubt,
+        Log::open_segment::<Ram>,
+        Log::read::<Ram>,
+        Log::seed,
+        Log::corrupt::<RamError>,
+        Log::bytes_of,
+        Log::outline_of,
+        Log::on::<Ram>,
+        Log::copy::<Ram>,
+    ];
+}
+
+fn ring() {
+    call_each![
+        Slot::number,
+        Slot::end,
+        Slot::index,
+        Slot::is_sealed,
+        Slot::erase_count,
+        Slot::state,
+        Ring::footprint,
+        Ring::new,
+        Ring::clear,
+        Ring::segments,
+        Ring::slot,
+        Ring::slots,
+        Ring::found,
+        Ring::set_state,
+        Ring::push_tail,
+        Ring::live,
+        Ring::free,
+        Ring::tail,
+        Ring::head,
+        Ring::after,
+        Ring::push_head,
+        Ring::end_head,
+        Ring::pop_tail,
+        Ring::add_free,
+        Ring::add_free_first,
+        Ring::next_free,
+        Ring::pop_free,
+        Ring::erased,
+        Ring::position,
+    ];
+    drain(Ring::chain(any()));
+}
+
+fn walks() {
+    call_each![
+        TableWalk::by_pages,
+        TableWalk::by_headers,
+        TableWalk::slot,
+        TableWalk::at,
+        TableWalk::back_at,
+        TableWalk::skip_to,
+        TableWalk::next::<Ram>,
+        Walk::new,
+        Walk::checking_bodies,
+        Walk::unproven,
+        Walk::at,
+        Walk::end,
+        Walk::skip_to,
+        Walk::next::<OnStorage<'static, 'static, Ram>>,
+        BodyFlip::mend,
+    ];
+    read_log::<OnStorage<'static, 'static, Ram>>();
+    read_log::<RecordWriter<'static, 'static, Ram>>();
+}
+
+fn read_log<L: ReadLog>() {
+    call_each![
+        <L as ReadLog>::log,
+        <L as ReadLog>::read,
+        <L as ReadLog>::look,
+        <L as ReadLog>::header,
+        <L as ReadLog>::next_header,
+        <L as ReadLog>::mended_header,
+        <L as ReadLog>::mend_header,
+        <L as ReadLog>::known_header,
+        <L as ReadLog>::named,
+        <L as ReadLog>::known_outline,
+        <L as ReadLog>::body_is_valid,
+        <L as ReadLog>::body_state,
+        <L as ReadLog>::body_state_at,
+        <L as ReadLog>::check_of,
+    ];
+}

@@ -1,0 +1,82 @@
+//! Calls of `state`.
+
+use crate::any::{any, call_each, drain};
+use crate::storage::Ram;
+use kausaldb::log::{OnStorage, ReadLog, RecordWriter};
+use kausaldb::state::{Charge, Intents, Limit, List, Share, State, Store};
+
+pub(crate) fn call_all() {
+    call_each![
+        State::footprint,
+        State::new,
+        State::clear,
+        State::stop_counting,
+        State::restart_counting,
+        State::count,
+        State::adjacency,
+        State::is_bare,
+        State::is_free,
+        State::rests_on,
+        State::is_live,
+        State::apply::<Ram>,
+        State::give_way::<Ram>,
+        State::count_pending,
+        State::pending_half,
+        Store::<Ram>::record,
+        Store::<Ram>::record_damaged,
+        Store::<Ram>::apply,
+        Store::<Ram>::share,
+        List::record_entries,
+        Limit::field,
+    ];
+    through_log::<OnStorage<'static, 'static, Ram>>();
+    through_log::<RecordWriter<'static, 'static, Ram>>();
+    charges();
+    intents();
+}
+
+/// What reads through a log of any kind.
+fn through_log<L: ReadLog>() {
+    call_each![
+        State::lookup::<L>,
+        State::damaged_span::<L>,
+        State::has_edge::<L>,
+        List::from::<L>,
+        List::over::<L>,
+        List::next::<L>,
+    ];
+}
+
+fn charges() {
+    call_each![
+        Share::of,
+        Share::of_outline,
+        Charge::usable,
+        Charge::add,
+        Charge::subtract,
+        Charge::with,
+        Charge::without,
+        Charge::taken,
+        Charge::taken_at_most,
+        Charge::is_surely_within,
+    ];
+}
+
+fn intents() {
+    call_each![
+        Intents::footprint,
+        Intents::new,
+        Intents::capacity,
+        Intents::len,
+        Intents::is_empty,
+        Intents::high_water,
+        Intents::clear,
+        Intents::contains,
+        Intents::get,
+        Intents::first,
+        Intents::open_at,
+        Intents::set_cursor,
+        Intents::close,
+    ];
+    drain(Intents::iter(any()));
+}
