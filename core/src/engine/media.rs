@@ -2,7 +2,7 @@
 //! is written once.
 
 use super::error::ReadError;
-use crate::format::{BlockHead, Crc, Place};
+use crate::format::{BlockHead, CHECK_BYTES, Crc, Place};
 use crate::log::{BodyFlip, Log, LogError, ReadLog};
 use crate::memory::{Arena, prefetch};
 use crate::storage::{Storage, read_around};
@@ -35,6 +35,23 @@ pub trait Media {
         len: usize,
         flip: Option<BodyFlip>,
     ) -> Result<Self::Span<'_>, ReadError<Self::Error>>;
+
+    /// Reads `len` bytes from `at` on together with the check behind them, from this seed, where there is
+    /// scratch for both. Whether they lie there now, and the check holds; else nothing is known.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn hold(&mut self, _at: u64, _len: usize, _seed: Crc) -> Result<bool, LogError<Self::Error>> {
+        Ok(false)
+    }
+
+    /// The `len` bytes from `at` on that the media [hold](Self::hold).
+    ///
+    /// # Errors
+    /// As [`span`](Self::span).
+    fn held(&mut self, at: u64, len: usize) -> Result<Self::Span<'_>, ReadError<Self::Error>> {
+        self.span(at, len, None)
+    }
 
     /// Copies `into.len()` bytes from `at` on.
     ///
@@ -197,6 +214,19 @@ impl<S: Storage> Media for Through<'_, S> {
         self.storage.read(at, into).map_err(ReadError::Storage)?;
         flip.iter().for_each(|flip| flip.mend(into, 0));
         Ok(into)
+    }
+
+    fn hold(&mut self, at: u64, len: usize, seed: Crc) -> Result<bool, LogError<S::Error>> {
+        let with_check = len.saturating_add(CHECK_BYTES as usize);
+        let Some(into) = self.scratch.get_mut(..with_check) else { return Ok(false) };
+        read_around(self.storage, at, into).map_err(LogError::Storage)?;
+        let Some((body, check)) = into.split_at_checked(len) else { return Ok(false) };
+        Ok(seed.and(body).get().to_le_bytes() == *check)
+    }
+
+    fn held(&mut self, _at: u64, len: usize) -> Result<&[u8], ReadError<S::Error>> {
+        let given = self.scratch.len();
+        self.scratch.get(..len).ok_or(ReadError::ScratchFull { needed: len, given })
     }
 
     fn copy(&mut self, at: u64, into: &mut [u8]) -> Result<(), LogError<S::Error>> {

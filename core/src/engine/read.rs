@@ -7,7 +7,7 @@ use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::Nodes;
 use super::{Mode, StorageEngine};
-use crate::format::{BlockHead, HEADER_BYTES_MAX, Header, Place};
+use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
 use crate::index::Candidate;
 use crate::log::{BodyFlip, BodyState, Log, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -51,8 +51,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for
-    /// an id that is not there. Where the config asks for a check, first two more for each 8 KiB, since the
-    /// scratch is also what a body is checked in.
+    /// an id that is not there. The same two where the config asks for a check of the record and the scratch has
+    /// room for it, four bytes behind the block; a block of more than 8 KiB, or one that does not hold, takes
+    /// two more for each 8 KiB. The first read in a segment takes as many as it has records, if the config
+    /// asks for that ([`Verify::FirstRead`](super::Verify::FirstRead)).
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small for the block.
@@ -416,9 +418,30 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The body of the block, checked as the config asks, and mended where it can be.
     #[inline]
     fn body(&mut self, found: &Found) -> Result<M::Span<'_>, ReadError<M::Error>> {
-        let flip = if found.sound { None } else { self.check(found)? };
         let at = found.start + u64::from(found.head.header_bytes);
-        self.media.span(at, found.head.body_bytes() as usize, flip)
+        let len = found.head.body_bytes() as usize;
+        if !found.sound && self.holds(found, at, len)? {
+            return self.media.held(at, len);
+        }
+        let flip = if found.sound { None } else { self.check(found)? };
+        self.media.span(at, len, flip)
+    }
+
+    /// Whether this record is to be checked for itself, and was read together with its check, which holds:
+    /// so it is read once for both. A body with one check only, as most have.
+    #[inline(never)]
+    fn holds(&mut self, found: &Found, at: u64, len: usize) -> Result<bool, ReadError<M::Error>> {
+        let Found { head, place, .. } = found;
+        let for_itself = match self.checks.of_body(place.slot) {
+            Check::Nothing => false,
+            Check::Segment => self.log.ring.head() == Some(place.slot),
+            Check::Record => true,
+        };
+        if !for_itself || len == 0 || len > CHUNK_BYTES as usize {
+            return Ok(false);
+        }
+        let body = Place { slot: place.slot, offset: place.offset + head.header_bytes };
+        Ok(self.media.hold(at, len, self.log.seed(body))?)
     }
 
     fn body_state(&mut self, found: &Found) -> Result<BodyState, ReadError<M::Error>> {
