@@ -118,8 +118,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<bool, WriteError<S::Error>> {
         self.check_writable()?;
         let Some((batch, needs)) = self.admit(batch)? else { return Ok(true) };
-        let newest = self.store.log.number_max();
+        let (newest, at) = (self.store.log.number_max(), self.store.log.at());
         self.make_room(&needs).map_err(|error| self.fail(error))?;
+        let made_room = (self.store.log.number_max(), self.store.log.at()) != (newest, at);
         // A source may not return, so that what follows the batch is not reached.
         self.forget_checks(newest);
         let operations = batch.get(&Engine::token());
@@ -127,7 +128,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         // of one record could become one of two. Content that is to come needs an end that it came.
         let single = needs.records == 1
             && operations.to_come().is_none()
-            && self.survey_batch(operations)?.records == 1;
+            && (!made_room || self.survey_batch(operations)?.records == 1);
         self.write_records(&batch, !single, source).inspect_err(|_| {
             // What was written of the batch is void only once a recovery says so.
             if !planted::is(Fault::GoesOnAfterFailure) {
