@@ -51,10 +51,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The block with this id, read into `scratch`. One read for its header and one for the rest; none for
-    /// an id that is not there. The same two where the config asks for a check of the record and the scratch has
-    /// room for it, four bytes behind the block; a block of more than 8 KiB, or one that does not hold, takes
-    /// two more for each 8 KiB. The first read in a segment takes as many as it has records, if the config
-    /// asks for that ([`Verify::FirstRead`](super::Verify::FirstRead)).
+    /// an id that is not there. The same two where the config asks for a check of the record and the scratch
+    /// has room for it, four bytes behind the block; a block of more than 8 KiB, or one that does not hold,
+    /// takes two more for each 8 KiB. The first find in a segment takes three for each record there, if the
+    /// config asks for that ([`Verify::FirstRead`](super::Verify::FirstRead)).
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or the scratch is too small for the block.

@@ -11,6 +11,7 @@ mod fuzz;
 mod million;
 mod miri;
 mod package;
+mod peers;
 mod planted;
 mod setup;
 mod steps;
@@ -46,6 +47,11 @@ const TASKS: &[Task] = &[
         run: boards::run,
     },
     Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
+    Task {
+        name: "peers",
+        summary: "flash traffic beside sequential-storage and ekv, as one table; two minutes",
+        run: peers::run,
+    },
     Task {
         name: "million",
         summary: "a million blocks and ten million edges: imported, compared, verified, measured",

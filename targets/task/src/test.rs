@@ -3,7 +3,7 @@
 //! The list below is the whole of it. It needs a network only to fetch what is missing.
 
 use crate::steps::{self, Line, Step};
-use crate::{Failure, House, boards, package, setup, takes_nothing, tidy};
+use crate::{Failure, House, boards, package, peers, setup, takes_nothing, tidy};
 
 /// Images outside the workspace that must link: what that shows, the folder, and the targets.
 const IMAGES: &[(&str, &str, &[&str])] = &[
@@ -81,6 +81,10 @@ fn steps() -> Vec<Step> {
         let clippy = Line::cargo("clippy --release --locked -- -D warnings").within(board.folder());
         steps.push(Step::line("clippy, a board's image", clippy));
     }
+    let format = Line::cargo("fmt --check").within(peers::FOLDER);
+    steps.push(Step::line("formatting of the comparison with peers", format));
+    let clippy = Line::cargo("clippy --release --locked -- -D warnings").within(peers::FOLDER);
+    steps.push(Step::line("clippy, the comparison with peers", clippy));
     steps.push(Step::check("boards in QEMU", "cargo task boards", boards::check));
     steps.push(Step::check("packages of the libraries", "cargo task package", package::check));
     steps
