@@ -22,8 +22,8 @@ const PAGE_BYTES: usize = 256;
 /// What a byte is after an erase.
 const ERASED: u8 = 0xFF;
 
-/// Typical times of a serial NOR chip (Winbond W25Q32JV): a sector's erase, a page's program, and a byte on
-/// a bus of 20 MHz, one bit wide; a command is four bytes. In nanoseconds.
+/// The model of time: what serial NOR chips typically take to erase a sector and to program a page, and a
+/// byte on a bus of 20 MHz, one bit wide; a command is four bytes. In nanoseconds.
 const ERASE_NS: u64 = 45_000_000;
 const PAGE_NS: u64 = 400_000;
 const BYTE_NS: u64 = 400;
