@@ -19,7 +19,8 @@ fn end_section() {
     black_box(2);
 }
 
-fn section<T>(work: impl FnOnce() -> T) -> T {
+/// Does some work between the two marks.
+pub fn section<T>(work: impl FnOnce() -> T) -> T {
     begin_section();
     let result = work();
     end_section();
