@@ -2,10 +2,10 @@
 
 use crate::program::{Board, Fault};
 use core::hint::black_box;
+use flight_recorder::scenario::{CAPACITY, EVENTS};
 use kausaldb::{
     BlockId, Config, ContextBlock, Direction, EdgeKind, GraphEdge, Storage, StorageEngine,
 };
-use scenario::{CAPACITY, EVENTS};
 
 /// Where a section begins. The emulator knows it by its name.
 #[inline(never)]

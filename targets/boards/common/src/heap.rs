@@ -44,14 +44,6 @@ pub fn watch() -> Watch {
 }
 
 impl Watch {
-    /// Lets the application use it, which the store has called in the midst of its work.
-    pub fn pause<T>(&self, work: impl FnOnce() -> T) -> T {
-        WATCHED.store(false, Ordering::Relaxed);
-        let result = work();
-        WATCHED.store(true, Ordering::Relaxed);
-        result
-    }
-
     /// The store has come to the end of its work.
     ///
     /// # Errors

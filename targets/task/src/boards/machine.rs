@@ -97,9 +97,9 @@ impl<'h> Machine<'h> {
         plugin(self.house)
     }
 
-    /// The flash of the same run on the host, once the test of `scenario` has written it.
+    /// The flash of the same run on the host, once the test `boards` of the recorder has written it.
     pub(super) fn host_image(&self) -> PathBuf {
-        built(self.house, FOLDER, FOLDER).join("tmp/scenario.bin")
+        built(self.house, "", "").join("tmp/boards.bin")
     }
 
     /// Runs the host's command on a store, and returns what it printed.

@@ -62,7 +62,7 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv6m-none-eabi",
         flash: Flash::At(0x3_0000),
         budget: Budget {
-            code_bytes: 159_500,
+            code_bytes: 158_600,
             ram_bytes: 7_800,
             stack_bytes: 7_800,
             instructions: [7_300_000, 2_500, 1_000, 356_000, 221_000, 27_000],
@@ -73,9 +73,9 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::At(0x2020_0000),
         budget: Budget {
-            code_bytes: 156_800,
+            code_bytes: 156_000,
             ram_bytes: 7_800,
-            stack_bytes: 7_300,
+            stack_bytes: 7_250,
             instructions: [3_610_000, 1_400, 400, 207_000, 118_500, 16_500],
         },
     },
@@ -84,7 +84,7 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::Chip(4 << 20),
         budget: Budget {
-            code_bytes: 156_800,
+            code_bytes: 156_000,
             ram_bytes: 7_800,
             stack_bytes: 7_200,
             instructions: [3_810_000, 1_400, 400, 213_000, 122_000, 17_000],
@@ -95,7 +95,7 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "riscv32imac-unknown-none-elf",
         flash: Flash::At(0x8020_0000),
         budget: Budget {
-            code_bytes: 184_400,
+            code_bytes: 183_500,
             ram_bytes: 7_800,
             stack_bytes: 6_900,
             instructions: [5_050_000, 1_500, 500, 265_000, 143_000, 17_000],
@@ -126,7 +126,7 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
 pub(crate) fn check(house: &House) -> Result<(), Failure> {
     Line::cargo("build --quiet --package kausaldb-cli").run(house)?;
     // Leaves the image of the same run on the host.
-    Line::cargo("test --quiet --locked --package scenario").within(FOLDER).run(house)?;
+    Line::cargo("test --quiet --package flight-recorder --test boards").run(house)?;
     machine::build_plugin(house)?;
     for board in BOARDS {
         eprintln!("    {}", board.name);
