@@ -28,7 +28,7 @@ const AGAIN_MAX: u64 = 60;
 /// Stores up to which `cargo task sweep boards` cuts at each: the format, an opening, the first events.
 const SWEEP_EACH: u64 = 1000;
 /// From there on it cuts at each of so many, up to the last: some turns of the ring.
-const SWEEP_STEP: u64 = 13;
+const SWEEP_STEP: u64 = 29;
 const SWEEP_MAX: u64 = 60_000;
 
 /// Cuts at so many places that follow from a seed; says how many there were.

@@ -149,7 +149,7 @@ pub(crate) fn check(house: &House) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Cuts the power of the nRF51 at thousands of stores: takes a quarter of an hour or more.
+/// Cuts the power of the nRF51 at thousands of stores: takes ten minutes or more.
 ///
 /// # Errors
 /// As [`check`].
