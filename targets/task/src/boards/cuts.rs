@@ -21,6 +21,8 @@ const CUTS: u64 = 200;
 const SEED: u64 = 0x5EED_0F90;
 /// Stores from one cut to the next, at most: together they reach past the first turn of the ring.
 const GAP_MAX: u64 = 600;
+/// After so many places a long run says how far it has come.
+const SAID_EACH: usize = 250;
 /// Of so many cuts, one is followed by another in the recovery from it.
 const AGAIN_EACH: u64 = 4;
 /// Stores of an opening up to which that one happens.
@@ -85,7 +87,10 @@ fn cut(
     let mut session = Session::start(machine, command, STORES, &loaded("new.bin"))?;
     let mut random = Random(SEED);
     let (mut cuts, mut acknowledged) = (0, 0);
-    for store in places {
+    for (done, store) in places.enumerate() {
+        if done > 0 && done.is_multiple_of(SAID_EACH) {
+            eprintln!("    up to store {store}: {cuts} power cuts, none lost");
+        }
         // It stopped at the first by itself.
         if store > 1 {
             session.go_on(store)?;
