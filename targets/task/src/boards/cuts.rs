@@ -89,7 +89,7 @@ fn cut(
     let (mut cuts, mut acknowledged) = (0, 0);
     for (done, store) in places.enumerate() {
         if done > 0 && done.is_multiple_of(SAID_EACH) {
-            eprintln!("    up to store {store}: {cuts} power cuts, none lost");
+            eprintln!("    before store {store}: {cuts} power cuts, none lost");
         }
         // It stopped at the first by itself.
         if store > 1 {
