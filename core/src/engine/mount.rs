@@ -39,7 +39,8 @@ pub struct FormatOptions {
 ///
 /// Writes one segment header and two marks; nothing else is erased (but for headers with absurd
 /// numbers), and nothing of an earlier store counts any more. Until it returns, a power cut may
-/// leave the earlier store, damaged or not, or the new one.
+/// leave the earlier store, damaged or not, no store at all, or the new one. The header comes last:
+/// where [`probe`](super::probe) finds one of the new store, all of it is there.
 ///
 /// # Errors
 /// A size is out of its bounds, or the storage refused.
@@ -95,15 +96,15 @@ fn write_first_segment<S: Storage>(
     }
     let salt = crate::format::Salt::of(layout.store());
     let mark = layout.padded(Record::Mark.header_bytes());
-    write_padded(storage, layout, 0, &header.encode(layout))?;
-    storage.sync()?;
     for place in 0..2 {
         let at = layout.first_offset() + place * mark;
         let bytes = Record::Mark.encode(false, true, salt.at(header.number, at));
         write_padded(storage, layout, at, bytes.as_slice())?;
         storage.sync()?;
     }
-    Ok(())
+    // Before the marks it would be a store that is found and does not open.
+    write_padded(storage, layout, 0, &header.encode(layout))?;
+    storage.sync()
 }
 
 /// Writes bytes and what is missing to the alignment, in pieces of the write size.

@@ -2,7 +2,9 @@
 //! room that cannot be made, and storage that fails.
 #![cfg(test)]
 
-use flight_recorder::scenario::{CAPACITY, FORMAT, GEOMETRY, Scenario};
+mod common;
+
+use common::{CAPACITY, FORMAT, GEOMETRY, Scenario};
 use flight_recorder::{
     CAUSED_BY, CAUSES_MAX, Event, GO_MAX, Number, PAYLOAD_BYTES_MAX, Recorder, StartError, id_of,
 };

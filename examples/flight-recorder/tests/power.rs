@@ -4,7 +4,9 @@
 //! A failure prints the device; `kausaldb_sim` says how that line replays it.
 #![cfg(test)]
 
-use flight_recorder::scenario::Scenario;
+mod common;
+
+use common::Scenario;
 use flight_recorder::{GO_MAX, Number, Recorder};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{Capacity, Config, Durability, FormatOptions, StoreId, format};

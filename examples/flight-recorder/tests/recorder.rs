@@ -2,7 +2,9 @@
 //! found.
 #![cfg(test)]
 
-use flight_recorder::scenario::{CAPACITY, FORMAT, GEOMETRY};
+mod common;
+
+use common::{CAPACITY, FORMAT, GEOMETRY};
 use flight_recorder::{CAUSES_MAX, Event, Number, Recorder, StartError};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{

@@ -37,7 +37,7 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
         _ => return Err(Failure::Usage("sweep takes one name at most".into())),
     };
     if name == "boards" {
-        // Power cut at every store of a board's program to its flash.
+        // Power cut at the stores of a board to its flash: at each at first, then at many.
         return boards::sweep(house);
     }
     let Some(sweep) = SWEEPS.iter().find(|sweep| sweep.name == name) else {

@@ -5,17 +5,15 @@
 #![no_std]
 #![no_main]
 
-mod spi_flash;
-
+use ast1030_evb::{SpiFlash, WINDOW};
 use board::Board;
 use core::mem::MaybeUninit;
 // Its critical sections: interrupts off, on one core.
 use cortex_m as _;
 use cortex_m_rt::entry;
+use flight_recorder::scenario::{CAPACITY, FLASH_BYTES};
 use kausaldb::storage::Erased;
 use kausaldb_flash::{Partition, XipStorage};
-use scenario::{CAPACITY, FLASH_BYTES};
-use spi_flash::{SpiFlash, WINDOW};
 use static_cell::ConstStaticCell;
 
 const PARTITION: Partition = Partition { offset_bytes: 0, len_bytes: FLASH_BYTES };
@@ -29,7 +27,7 @@ fn main() -> ! {
     // - the image is linked for the AST1030, whose flash is its first chip, and this is the only driver;
     // - only the storage borrows from the window, and it writes while nothing is borrowed.
     #[allow(unsafe_code)]
-    let flash = unsafe { SpiFlash::new() };
+    let flash = unsafe { <SpiFlash>::new() };
     // SAFETY:
     // - the window shows the flash from its first byte on, whenever the driver is not at work;
     // - the driver is the only one, and every change ends with the window as it was, without a cache;

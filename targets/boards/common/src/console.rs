@@ -15,17 +15,17 @@ const PIECE_BYTES: usize = 64;
 
 /// What the image was started with.
 #[derive(Default)]
-pub(crate) struct Arguments {
+pub struct Arguments {
     /// What to do; empty where nothing is said.
-    pub(crate) command: String,
+    pub command: String,
     /// The file to which the partition is written at the end.
-    pub(crate) dump: Option<String>,
+    pub dump: Option<String>,
 }
 
 impl Arguments {
     /// Asks the host for them; `None` if they are too long, or no text.
     #[inline(never)]
-    pub(crate) fn ask() -> Option<Self> {
+    pub fn ask() -> Option<Self> {
         let given = env::args::<ARGUMENT_BYTES_MAX>().ok()?;
         let mut arguments = Self::default();
         // The first is the image's name.
@@ -42,7 +42,7 @@ impl Arguments {
 
 /// Writes all of the storage to a file of the host; whether that succeeded.
 #[inline(never)]
-pub(crate) fn dump(storage: &mut impl Storage, path: &str) -> bool {
+pub fn dump(storage: &mut impl Storage, path: &str) -> bool {
     let Some(mut file) = CString::new(path).ok().and_then(|path| File::create(&path).ok()) else {
         return false;
     };

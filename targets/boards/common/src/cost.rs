@@ -2,10 +2,10 @@
 
 use crate::program::{Board, Fault};
 use core::hint::black_box;
+use flight_recorder::scenario::{CAPACITY, EVENTS};
 use kausaldb::{
     BlockId, Config, ContextBlock, Direction, EdgeKind, GraphEdge, Storage, StorageEngine,
 };
-use scenario::{CAPACITY, EVENTS};
 
 /// Where a section begins. The emulator knows it by its name.
 #[inline(never)]
@@ -19,7 +19,8 @@ fn end_section() {
     black_box(2);
 }
 
-fn section<T>(work: impl FnOnce() -> T) -> T {
+/// Does some work between the two marks.
+pub fn section<T>(work: impl FnOnce() -> T) -> T {
     begin_section();
     let result = work();
     end_section();

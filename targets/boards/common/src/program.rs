@@ -2,11 +2,14 @@
 
 use crate::console::{self, Arguments};
 use crate::{cost, heap};
+
+use alloc::vec::Vec;
+use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
+use flight_recorder::scenario::{self, CAPACITY, EVENTS, FORMAT};
 use flight_recorder::{Number, Recorder, StartError};
 use kausaldb::{Config, OpenError, Storage};
-use scenario::{CAPACITY, EVENTS, FORMAT};
 use semihosting::println;
 use semihosting::process::ExitCode;
 
@@ -22,12 +25,18 @@ pub struct Board<'b, S> {
 }
 
 /// Why a board stops with exit code 1.
-pub(crate) type Fault = &'static str;
+pub type Fault = &'static str;
 
-/// Does what the arguments say, and ends the machine.
+/// Does what the arguments say with the recorder, and ends the machine.
 pub fn run<S: Storage>(mut board: Board<'_, S>) -> ! {
+    end(|arguments| obey(&mut board, arguments))
+}
+
+/// Does some work with what the image was told, and ends the machine. Called once, before anything else.
+pub fn end(work: impl FnOnce(&Arguments) -> Result<(), Fault>) -> ! {
     heap::begin();
-    match obey(&mut board) {
+    let arguments = Arguments::ask().ok_or("the arguments are not understood");
+    match arguments.and_then(|arguments| work(&arguments)) {
         Ok(()) => ExitCode::SUCCESS.exit_process(),
         Err(fault) => stop(fault),
     }
@@ -38,14 +47,17 @@ pub fn no_flash() -> ! {
     stop("the partition is none of this flash")
 }
 
-fn stop(fault: Fault) -> ! {
+/// Ends a machine on which something was not as it should be.
+pub fn stop(fault: Fault) -> ! {
     println!("FAULT: {fault}");
     ExitCode::FAILURE.exit_process()
 }
 
-fn obey<S: Storage>(board: &mut Board<'_, S>) -> Result<(), Fault> {
-    let Arguments { command, dump } = Arguments::ask().ok_or("the arguments are not understood")?;
+fn obey<S: Storage>(board: &mut Board<'_, S>, arguments: &Arguments) -> Result<(), Fault> {
+    let Arguments { command, dump } = arguments;
+    let watch = heap::watch();
     format_if_blank(&mut board.storage)?;
+    watch.end()?;
     match command.as_str() {
         "" => {
             boot(board, Work::Record(EVENTS))?;
@@ -54,14 +66,22 @@ fn obey<S: Storage>(board: &mut Board<'_, S>) -> Result<(), Fault> {
         }
         "cost" => {
             boot(board, Work::Record(EVENTS))?;
+            let watch = heap::watch();
             cost::measure(board)?;
+            watch.end()?;
         }
         "record" => boot(board, Work::Record(Number::MAX))?,
+        "early" => boot(board, Work::AcknowledgeEarly)?,
+        "allocate" => {
+            let watch = heap::watch();
+            black_box(causes_of(1));
+            watch.end()?;
+        }
         "check" => boot(board, Work::Check)?,
         _ => return Err("there is no such command"),
     }
     match dump {
-        Some(path) if !console::dump(&mut board.storage, &path) => Err("no dump can be written"),
+        Some(path) if !console::dump(&mut board.storage, path) => Err("no dump can be written"),
         _ => Ok(()),
     }
 }
@@ -83,6 +103,9 @@ fn format_if_blank(storage: &mut impl Storage) -> Result<(), Fault> {
 enum Work {
     /// Records until there have been so many events.
     Record(Number),
+    /// Records for ever, and acknowledges each event before it is recorded. A planted fault, which whoever
+    /// cuts the power must notice.
+    AcknowledgeEarly,
     /// Checks what is there.
     Check,
 }
@@ -90,14 +113,15 @@ enum Work {
 /// Opens the store as after a power cut, and has the recorder do something.
 #[inline(never)]
 fn boot<S: Storage>(board: &mut Board<'_, S>, work: Work) -> Result<(), Fault> {
-    let before = heap::used_bytes();
+    let watch = heap::watch();
     let mut opened = open(board);
+    watch.end()?;
     // Used where it lies: moved out of the result, it would take twice its size of the stack.
     let Ok(recorder) = &mut opened else { return Err("the store does not open") };
     let mut program = Program(recorder);
-    expect_heap(before)?;
     match work {
-        Work::Record(end) => program.record(end),
+        Work::Record(end) => program.record(end, false),
+        Work::AcknowledgeEarly => program.record(Number::MAX, true),
         Work::Check => program.check(),
     }
 }
@@ -110,25 +134,29 @@ fn open<'b, S: Storage>(
     Recorder::open(&mut board.storage, board.region, CAPACITY, Config::default())
 }
 
-/// The store took nothing of the heap, and gave nothing back.
-fn expect_heap(before: usize) -> Result<(), Fault> {
-    if heap::used_bytes() == before { Ok(()) } else { Err("the store used the heap") }
+/// What caused an event, on the application's heap.
+#[inline(never)]
+fn causes_of(number: Number) -> Vec<Number> {
+    scenario::causes(number).collect()
 }
 
 /// The running program.
 struct Program<'p, 'r, S>(&'p mut Recorder<'r, S>);
 
 impl<S: Storage> Program<'_, '_, S> {
-    /// Records until there have been so many events.
+    /// Records until there have been so many events; and acknowledges each when it is recorded, or too early.
     #[inline(never)]
-    fn record(&mut self, end: Number) -> Result<(), Fault> {
+    fn record(&mut self, end: Number, early: bool) -> Result<(), Fault> {
         while self.0.next() < end {
             let number = self.0.next();
             let event = scenario::event(number);
-            let causes: alloc::vec::Vec<Number> = scenario::causes(number).collect();
-            let before = heap::used_bytes();
+            let causes = causes_of(number);
+            if early {
+                ACKNOWLEDGED.store(number as u32 + 1, Ordering::Relaxed);
+            }
+            let watch = heap::watch();
             self.0.record(&event, &causes).map_err(|_| "an event was not recorded")?;
-            expect_heap(before)?;
+            watch.end()?;
             ACKNOWLEDGED.store(number as u32 + 1, Ordering::Relaxed);
         }
         println!("{} events recorded", ACKNOWLEDGED.load(Ordering::Relaxed));
@@ -138,7 +166,7 @@ impl<S: Storage> Program<'_, '_, S> {
     /// Checks every event that is kept, and tells what led to the last one.
     #[inline(never)]
     fn check(&mut self) -> Result<(), Fault> {
-        let before = heap::used_bytes();
+        let watch = heap::watch();
         let (oldest, next) = (self.0.oldest(), self.0.next());
         let mut expected = (oldest..next).rev();
         let mut sound = true;
@@ -179,6 +207,6 @@ impl<S: Storage> Program<'_, '_, S> {
         if findings.lost != 0 || findings.harmless != 0 {
             return Err("verify finds damage");
         }
-        expect_heap(before)
+        watch.end()
     }
 }

@@ -12,10 +12,10 @@ use core::mem::MaybeUninit;
 // Its critical sections: interrupts off, on one core.
 use cortex_m as _;
 use cortex_m_rt::entry;
+use flight_recorder::scenario::{CAPACITY, FLASH_BYTES, SECTOR_BYTES};
 use kausaldb::storage::Erased;
 use kausaldb_flash::{FlashStorage, Partition};
 use nvmc::Nvmc;
-use scenario::{CAPACITY, FLASH_BYTES, SECTOR_BYTES};
 use static_cell::ConstStaticCell;
 
 const PARTITION: Partition = Partition { offset_bytes: 0x3_0000, len_bytes: FLASH_BYTES };

@@ -10,9 +10,9 @@ use core::{ptr, slice};
 // Its critical sections: interrupts off, on one core.
 use cortex_m as _;
 use cortex_m_rt::entry;
+use flight_recorder::scenario::{CAPACITY, FLASH_BYTES};
 use kausaldb::storage::Erased;
 use kausaldb_flash::{FlashStorage, Partition};
-use scenario::{CAPACITY, FLASH_BYTES};
 use static_cell::ConstStaticCell;
 
 /// RAM behind what the linker gives out, which starts with whatever QEMU was told to load there.

@@ -8,11 +8,11 @@ use board::{Board, RamFlash};
 use core::mem::MaybeUninit;
 use core::{ptr, slice};
 // Its critical sections: interrupts off, on one core.
+use flight_recorder::scenario::{CAPACITY, FLASH_BYTES};
 use kausaldb::storage::Erased;
 use kausaldb_flash::{FlashStorage, Partition};
 use riscv as _;
 use riscv_rt::entry;
-use scenario::{CAPACITY, FLASH_BYTES};
 use static_cell::ConstStaticCell;
 
 /// RAM behind what the linker gives out, which starts with whatever QEMU was told to load there.

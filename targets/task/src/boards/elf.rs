@@ -66,6 +66,20 @@ impl Elf {
         self.sections().iter().filter(|section| section.name == name).map(|s| s.bytes).sum()
     }
 
+    /// The file with another first word in the section with this name.
+    ///
+    /// # Errors
+    /// There is no such section.
+    pub(super) fn with_word(&self, name: &str, word: u32) -> Result<Vec<u8>, Failure> {
+        let mut bytes = self.0.clone();
+        let section = self.sections().into_iter().find(|section| section.name == name);
+        let place = section.and_then(|section| bytes.get_mut(section.offset..section.offset + 4));
+        let place =
+            place.ok_or_else(|| Failure::Failed(format!("the image has no section {name}")))?;
+        place.copy_from_slice(&word.to_le_bytes());
+        Ok(bytes)
+    }
+
     /// The address of the first symbol whose name has `part` in it, without the bit that says Thumb.
     ///
     /// # Errors

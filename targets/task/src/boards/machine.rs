@@ -21,20 +21,40 @@ pub(super) struct Machine<'h> {
 }
 
 impl<'h> Machine<'h> {
-    /// The machine for an image that was built.
+    /// The machine for a board's image that was built.
     ///
     /// # Errors
     /// There is no place for its files.
     pub(super) fn of(house: &'h House, board: &Board) -> Result<Self, Failure> {
+        Self::with(house, board, board.name)
+    }
+
+    /// The machine for the board's image of this name, if the board has several.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(super) fn with(house: &'h House, board: &Board, image: &str) -> Result<Self, Failure> {
         let built = built(house, &board.folder(), FOLDER);
-        let image = built.join(board.target).join("release").join(board.name);
-        let work = built.join("machines").join(board.name);
+        let work = built.join("machines").join(image);
+        let image = built.join(board.target).join("release").join(image);
         let emptied = match fs::remove_dir_all(&work) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
             _ => fs::create_dir_all(&work),
         };
         emptied.map_err(|error| Failure::Failed(format!("{}: {error}", work.display())))?;
         Ok(Self { house, image, work })
+    }
+
+    /// The same machine for another image, which is these bytes.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub(super) fn with_image(&self, bytes: &[u8]) -> Result<Self, Failure> {
+        // It is named after the board, too.
+        let image = self.work.join(self.image.file_name().unwrap_or_default());
+        fs::write(&image, bytes)
+            .map_err(|error| Failure::Failed(format!("{}: {error}", image.display())))?;
+        Ok(Self { house: self.house, image, work: self.work.clone() })
     }
 
     /// Runs the image with these arguments to its end, and returns what it printed.
@@ -50,13 +70,18 @@ impl<'h> Machine<'h> {
         succeed(&mut self.command(arguments, options)).map(|(printed, _)| printed)
     }
 
-    /// Runs the image with these arguments, and returns what the plugin says that it did; that takes `what`.
+    /// Runs the image with these arguments, and returns what it printed, and what the plugin says that it
+    /// did; that takes `what`.
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub(super) fn measure(&self, arguments: &[&str], what: &str) -> Result<String, Failure> {
+    pub(super) fn measure(
+        &self,
+        arguments: &[&str],
+        what: &str,
+    ) -> Result<(String, String), Failure> {
         let options = format!("-plugin {},{what}", self.plugin().display());
-        succeed(&mut self.command(arguments, &options)).map(|(_, said)| said)
+        succeed(&mut self.command(arguments, &options))
     }
 
     /// What starts the image with these arguments, and QEMU with these options.
@@ -72,9 +97,9 @@ impl<'h> Machine<'h> {
         plugin(self.house)
     }
 
-    /// The flash of the same run on the host, once the test of `scenario` has written it.
+    /// The flash of the same run on the host, once the test `boards` of the recorder has written it.
     pub(super) fn host_image(&self) -> PathBuf {
-        built(self.house, FOLDER, FOLDER).join("tmp/scenario.bin")
+        built(self.house, "", "").join("tmp/boards.bin")
     }
 
     /// Runs the host's command on a store, and returns what it printed.

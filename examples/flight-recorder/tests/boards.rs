@@ -3,22 +3,14 @@
 #![cfg(test)]
 
 use flight_recorder::Recorder;
+use flight_recorder::scenario::{self, CAPACITY, EVENTS, FLASH_BYTES, FORMAT, GEOMETRY};
 use kausaldb::Config;
-use kausaldb::storage::{Erased, Geometry, Storage};
+use kausaldb::storage::{Geometry, Storage};
 use kausaldb_file::PositionedFile;
 use kausaldb_sim::SimNor;
-use scenario::{CAPACITY, EVENTS, FLASH_BYTES, FORMAT, SECTOR_BYTES, WORD_BYTES};
 use std::fs;
 use std::mem::MaybeUninit;
 use std::path::Path;
-
-const GEOMETRY: Geometry = Geometry {
-    capacity_bytes: FLASH_BYTES as u64,
-    erase_bytes: SECTOR_BYTES,
-    write_bytes: WORD_BYTES,
-    erased: Erased::Ones,
-    keeps_write_order: true,
-};
 
 /// As a board does it: format, record, start again without having closed. Returns every byte of the storage.
 fn run<S: Storage>(storage: &mut S) -> Vec<u8> {
@@ -74,7 +66,7 @@ impl Storage for AsFlash {
 #[test]
 fn simulator_and_file_end_with_the_same_bytes() {
     let flash = run(&mut SimNor::new(GEOMETRY, 1).expect("geometry"));
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("scenario.bin");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("boards.bin");
     if path.exists() {
         fs::remove_file(&path).expect("an earlier run's file");
     }

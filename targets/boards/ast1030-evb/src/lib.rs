@@ -2,6 +2,7 @@
 //!
 //! Between commands the controller shows the flash in memory. A command switches it to passing on bytes,
 //! which are written to and read from the same window, and back.
+#![no_std]
 #![allow(unsafe_code)]
 
 use core::ptr;
@@ -10,7 +11,7 @@ use embedded_storage::nor_flash::{
 };
 
 /// Where the controller shows the flash.
-pub(crate) const WINDOW: usize = 0x8000_0000;
+pub const WINDOW: usize = 0x8000_0000;
 /// Size of the flash, in bytes.
 const FLASH_BYTES: usize = 4 << 20;
 /// What one command erases, in bytes.
@@ -30,25 +31,33 @@ const CONTROL_RELEASED: u32 = 0b111;
 const WRITE_ENABLE: u8 = 0x06;
 const READ_STATUS: u8 = 0x05;
 const STATUS_BUSY: u8 = 1;
+const READ: u8 = 0x03;
 const PAGE_PROGRAM: u8 = 0x02;
 const SECTOR_ERASE: u8 = 0x20;
 
-/// The flash.
-pub(crate) struct SpiFlash(());
+/// The flash: read where the controller shows it, or with `COMMANDS` by a command of its own for each read,
+/// as flash is read that nothing shows in memory.
+pub struct SpiFlash<const COMMANDS: bool = false>(());
 
-impl SpiFlash {
+impl<const COMMANDS: bool> SpiFlash<COMMANDS> {
     /// The driver, with the controller set up.
     ///
     /// # Safety
     /// - The processor is an AST1030 with this flash as its first chip, and there is no other driver of it;
     /// - nothing that is written or erased through it is borrowed as data.
-    pub(crate) unsafe fn new() -> Self {
+    pub unsafe fn new() -> Self {
         let mut flash = Self(());
         // SAFETY: the register is there and can be read at any time.
         let config = unsafe { ptr::with_exposed_provenance::<u32>(CONFIG).read_volatile() };
         flash.set(CONFIG, config | CONFIG_WRITES);
         flash.set(CONTROL, CONTROL_MAPPED);
         flash
+    }
+
+    /// The same flash, read in the other way.
+    #[must_use]
+    pub fn into_mapped(self) -> SpiFlash {
+        SpiFlash(())
     }
 
     fn set(&mut self, register: usize, value: u32) {
@@ -58,18 +67,19 @@ impl SpiFlash {
         unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
     }
 
-    /// Sends a command with its address and data, and returns the byte that comes back last.
-    fn command(&mut self, head: &[u8], data: &[u8]) -> u8 {
+    /// Sends a command, and takes the bytes that come back.
+    fn command(&mut self, command: &[u8], answer: &mut [u8]) {
         self.set(CONTROL, CONTROL_SELECTED);
-        for byte in head.iter().chain(data) {
+        for byte in command {
             // SAFETY: a byte written to the window goes to the selected chip, and to no memory.
             unsafe { ptr::with_exposed_provenance_mut::<u8>(WINDOW).write_volatile(*byte) };
         }
-        // SAFETY: a byte read from the window comes from the selected chip.
-        let answer = unsafe { ptr::with_exposed_provenance::<u8>(WINDOW).read_volatile() };
+        for byte in answer {
+            // SAFETY: a byte read from the window comes from the selected chip.
+            *byte = unsafe { ptr::with_exposed_provenance::<u8>(WINDOW).read_volatile() };
+        }
         self.set(CONTROL, CONTROL_RELEASED);
         self.set(CONTROL, CONTROL_MAPPED);
-        answer
     }
 
     /// Allows one change, makes it, and waits until it is done.
@@ -86,19 +96,27 @@ impl SpiFlash {
         }
         self.set(CONTROL, CONTROL_RELEASED);
         self.set(CONTROL, CONTROL_MAPPED);
-        while self.command(&[READ_STATUS], &[]) & STATUS_BUSY != 0 {}
+        let mut status = [STATUS_BUSY];
+        while status.iter().any(|status| status & STATUS_BUSY != 0) {
+            self.command(&[READ_STATUS], &mut status);
+        }
     }
 }
 
-impl ErrorType for SpiFlash {
+impl<const COMMANDS: bool> ErrorType for SpiFlash<COMMANDS> {
     type Error = NorFlashErrorKind;
 }
 
-impl ReadNorFlash for SpiFlash {
+impl<const COMMANDS: bool> ReadNorFlash for SpiFlash<COMMANDS> {
     const READ_SIZE: usize = 1;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Self::Error> {
         check_read(self, offset, bytes.len())?;
+        if COMMANDS {
+            let [low, middle, high, _] = offset.to_le_bytes();
+            self.command(&[READ, high, middle, low], bytes);
+            return Ok(());
+        }
         for (at, byte) in (WINDOW + offset as usize..).zip(bytes) {
             // SAFETY: the address is in the window, which shows the flash between commands.
             *byte = unsafe { ptr::with_exposed_provenance::<u8>(at).read_volatile() };
@@ -111,7 +129,7 @@ impl ReadNorFlash for SpiFlash {
     }
 }
 
-impl NorFlash for SpiFlash {
+impl<const COMMANDS: bool> NorFlash for SpiFlash<COMMANDS> {
     /// The chip would take single bytes; words make one geometry with the other boards.
     const WRITE_SIZE: usize = 4;
     const ERASE_SIZE: usize = SECTOR_BYTES as usize;
