@@ -13,6 +13,7 @@ mod miri;
 mod package;
 mod planted;
 mod setup;
+mod size;
 mod steps;
 mod swarm;
 mod sweep;
@@ -45,6 +46,7 @@ const TASKS: &[Task] = &[
         summary: "the firmware images in QEMU: what they record, dumps, power cuts, sizes",
         run: boards::run,
     },
+    Task { name: "size", summary: "what the store's code takes in firmware", run: size::run },
     Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
     Task {
         name: "million",

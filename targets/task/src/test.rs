@@ -3,7 +3,7 @@
 //! The list below is the whole of it. It needs a network only to fetch what is missing.
 
 use crate::steps::{self, Line, Step};
-use crate::{Failure, House, boards, package, setup, takes_nothing, tidy};
+use crate::{Failure, House, boards, package, setup, size, takes_nothing, tidy};
 
 /// Images outside the workspace that must link: the folder, and the target for which its configuration
 /// builds.
@@ -46,6 +46,9 @@ fn steps(house: &House) -> Vec<Step> {
         let build = Line::cargo(&format!("build --release --locked --target {target}"));
         steps.push(Step::line("image without an allocator links", build.within(folder)));
     }
+    let format = Line::cargo("fmt --check").within(size::FOLDER);
+    steps.push(Step::line("formatting of the images that are measured", format));
+    steps.push(Step::check("size of the store's code", "cargo task size", size::check));
     let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
     steps.push(Step::line("formatting of the boards' images", format));
     for board in boards::BOARDS {

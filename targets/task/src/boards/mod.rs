@@ -6,6 +6,9 @@ mod machine;
 mod session;
 mod size;
 
+pub(crate) use elf::Elf;
+pub(crate) use machine::built;
+
 use crate::steps::Line;
 use crate::{Failure, House, takes_nothing};
 use machine::Machine;
