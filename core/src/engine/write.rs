@@ -404,7 +404,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         // The end of a batch takes its own place.
         let end = Share::of(layout, &Record::BatchEnd { records: needs.records }).bytes;
         let bytes = needs.charge.taken(layout) + end;
-        let segments = bytes.div_ceil(u64::from(Charge::usable(layout)));
+        let segments = bytes.div_ceil(u64::from(Charge::usable(layout).max(1)));
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
         let segments = if planted::is(Fault::BatchSizeUncounted) { 1 } else { segments };
         let slots = Reserve::of(layout.segments()).step_slots();

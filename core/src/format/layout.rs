@@ -3,6 +3,7 @@
 use crate::storage::{Geometry, GeometryError};
 use crate::types::{Location, StoreId};
 use core::fmt;
+use core::num::NonZeroU32;
 
 /// The alignment of records is at least this where segments are small...
 const ALIGN_SMALL: u32 = 4;
@@ -33,7 +34,9 @@ pub struct Layout {
     segment_bytes: u32,
     /// These follow from the above; each read asks for them.
     align: u32,
-    units_per_segment: u32,
+    align_shift: u32,
+    units_per_segment: NonZeroU32,
+    segments: u32,
 }
 
 impl Layout {
@@ -48,7 +51,7 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         geometry.check().map_err(LayoutError::Geometry)?;
         let (erase, write) = (geometry.erase_bytes, geometry.write_bytes);
-        let units_fit = segment_bytes / write >= SEGMENT_UNITS_MIN;
+        let units_fit = segment_bytes >= write.saturating_mul(SEGMENT_UNITS_MIN);
         if !segment_bytes.is_multiple_of(erase) || !units_fit || segment_bytes > SEGMENT_BYTES_MAX {
             return Err(LayoutError::SegmentSize {
                 given: segment_bytes,
@@ -63,8 +66,12 @@ impl Layout {
         if geometry.capacity_bytes > max {
             return Err(LayoutError::Capacity { given: geometry.capacity_bytes, max });
         }
-        let units_per_segment = segment_bytes / align;
-        Ok(Self { store, geometry, segment_bytes, align, units_per_segment })
+        // A power of two, like the write size; a segment has many of them.
+        let align_shift = align.trailing_zeros();
+        let units_per_segment = NonZeroU32::MIN.saturating_add((segment_bytes >> align_shift) - 1);
+        // Fits: the capacity is at most 2^32 alignment units.
+        let segments = (geometry.capacity_bytes / u64::from(segment_bytes).max(1)) as u32;
+        Ok(Self { store, geometry, segment_bytes, align, align_shift, units_per_segment, segments })
     }
 
     /// The store's id.
@@ -84,8 +91,7 @@ impl Layout {
 
     /// Number of whole segments on the medium.
     pub const fn segments(&self) -> u32 {
-        // Fits: the capacity is at most 2^32 alignment units, and a segment is many of them.
-        (self.geometry.capacity_bytes / self.segment_bytes as u64) as u32
+        self.segments
     }
 
     /// Every record starts at, and is padded to, a multiple of this.
@@ -95,7 +101,23 @@ impl Layout {
 
     /// `bytes`, rounded up to the alignment.
     pub const fn padded(&self, bytes: u32) -> u32 {
-        bytes.next_multiple_of(self.align())
+        (bytes + (self.align - 1)) & !(self.align - 1)
+    }
+
+    /// `bytes`, rounded up to the alignment.
+    pub const fn padded_long(&self, bytes: u64) -> u64 {
+        let rest = self.align as u64 - 1;
+        (bytes + rest) & !rest
+    }
+
+    /// Whether `bytes` is a multiple of the alignment.
+    pub const fn is_aligned(&self, bytes: u32) -> bool {
+        bytes & (self.align - 1) == 0
+    }
+
+    /// Whole units of the alignment in `bytes`.
+    pub const fn units(&self, bytes: u64) -> u64 {
+        bytes >> self.align_shift
     }
 
     /// Offset of the first record in a segment.
@@ -114,7 +136,11 @@ impl Layout {
 
     /// Erase sectors in a segment.
     pub const fn sectors_per_segment(&self) -> u32 {
-        self.segment_bytes / self.geometry.erase_bytes
+        // Checked: there are bytes in a sector.
+        match self.segment_bytes.checked_div(self.geometry.erase_bytes) {
+            Some(sectors) => sectors,
+            None => 0,
+        }
     }
 
     /// Where the segment in this slot starts on the medium, in bytes.
@@ -124,20 +150,22 @@ impl Layout {
 
     /// The location of the record at `offset` bytes in `slot`.
     pub const fn location(&self, slot: u32, offset: u32) -> Location {
-        Location::new(((self.slot_start(slot) + offset as u64) / self.align() as u64) as u32)
+        // A segment has a whole number of units, so that 32 bits do: locations reach all of the medium.
+        let units = slot.wrapping_mul(self.units_per_segment.get());
+        Location::new(units.wrapping_add(offset >> self.align_shift))
     }
 
     /// Slot and offset, in bytes, of a location.
-    #[inline]
-    pub const fn place(&self, location: Location) -> Place {
+    #[cfg_attr(not(target_os = "none"), inline)]
+    pub fn place(&self, location: Location) -> Place {
         let slot = location.get() / self.units_per_segment;
-        Place { slot, offset: location.get() % self.units_per_segment * self.align }
+        Place { slot, offset: (location.get() % self.units_per_segment) << self.align_shift }
     }
 
     /// Where the record of a location starts on the medium, in bytes.
     #[inline]
     pub const fn start(&self, location: Location) -> u64 {
-        location.get() as u64 * self.align as u64
+        (location.get() as u64) << self.align_shift
     }
 }
 

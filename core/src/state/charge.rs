@@ -50,7 +50,7 @@ enum Class {
 impl Share {
     /// Of a record.
     pub fn of(layout: &Layout, record: &Record) -> Self {
-        let bytes = record.bytes(layout.index_form()).next_multiple_of(u64::from(layout.align()));
+        let bytes = layout.padded_long(record.bytes(layout.index_form()));
         Self::of_bytes(layout, (record.kind(), &record.subject()), bytes)
     }
 
@@ -179,11 +179,11 @@ impl Charge {
 
     fn by_places(&self, in_segment: u64, segment: u64) -> u64 {
         let places = self.records.iter().zip(PLACES).map(|(count, class)| {
-            let long = 2 * in_segment.div_ceil(class);
+            let long = 2 * in_segment.div_ceil(class.max(1));
             u64::from(*count) * if class < in_segment { long } else { 1 }
         });
         let changes = u64::from(self.changes) * 2 * PLACES_OF_A_LIST;
-        (places.sum::<u64>() + changes).saturating_mul(segment).div_ceil(in_segment)
+        (places.sum::<u64>() + changes).saturating_mul(segment).div_ceil(in_segment.max(1))
     }
 
     /// Whether they are surely charged no more than so many bytes, by the bound that costs nothing to know.

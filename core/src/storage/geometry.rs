@@ -45,7 +45,10 @@ pub struct Geometry {
 impl Geometry {
     /// Number of erase sectors.
     pub const fn sectors(&self) -> u64 {
-        self.capacity_bytes / self.erase_bytes as u64
+        match self.capacity_bytes.checked_div(self.erase_bytes as u64) {
+            Some(sectors) => sectors,
+            None => 0,
+        }
     }
 
     /// Checks every size against its bounds.
