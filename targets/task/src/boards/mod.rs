@@ -63,10 +63,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv6m-none-eabi",
         flash: Flash::At(0x3_0000),
         budget: Budget {
-            code_bytes: 158_500,
+            code_bytes: 130_500,
             ram_bytes: 7_800,
-            stack_bytes: 7_800,
-            instructions: [7_300_000, 2_500, 1_000, 352_000, 216_000, 27_000],
+            stack_bytes: 7_000,
+            instructions: [5_400_000, 2_500, 1_000, 292_000, 173_000, 18_700],
         },
     },
     Board {
@@ -74,10 +74,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::At(0x2020_0000),
         budget: Budget {
-            code_bytes: 156_000,
+            code_bytes: 127_500,
             ram_bytes: 7_800,
-            stack_bytes: 7_250,
-            instructions: [3_610_000, 1_400, 400, 205_000, 117_000, 16_500],
+            stack_bytes: 6_750,
+            instructions: [3_110_000, 1_400, 400, 176_500, 97_200, 11_300],
         },
     },
     Board {
@@ -85,10 +85,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::Chip(4 << 20),
         budget: Budget {
-            code_bytes: 156_000,
+            code_bytes: 127_500,
             ram_bytes: 7_800,
-            stack_bytes: 7_200,
-            instructions: [3_810_000, 1_400, 400, 211_000, 121_000, 17_000],
+            stack_bytes: 6_750,
+            instructions: [3_310_000, 1_400, 400, 182_500, 101_000, 11_900],
         },
     },
     Board {
@@ -96,10 +96,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "riscv32imac-unknown-none-elf",
         flash: Flash::At(0x8020_0000),
         budget: Budget {
-            code_bytes: 183_500,
+            code_bytes: 151_500,
             ram_bytes: 7_800,
-            stack_bytes: 6_900,
-            instructions: [5_050_000, 1_500, 500, 264_000, 142_000, 17_000],
+            stack_bytes: 6_500,
+            instructions: [4_960_000, 1_500, 500, 250_000, 138_000, 17_300],
         },
     },
 ];
