@@ -31,6 +31,8 @@ fn through_media<M: Media + 'static>() {
         Nodes::<M>::next,
         Neighbours::<M>::next,
         <M as Media>::span,
+        <M as Media>::hold,
+        <M as Media>::held,
         <M as Media>::copy,
         <M as Media>::copy_around,
         <M as Media>::look,
