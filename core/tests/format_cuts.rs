@@ -34,14 +34,10 @@ fn boot(device: &mut SimNor) -> bool {
 }
 
 fn aftermaths() -> impl Iterator<Item = Aftermath> {
-    use TornErase as E;
-    use TornWrite as W;
-    let writes = [W::Old, W::New, W::Mixed, W::Random, W::Unstable, W::Unreadable];
-    let erases = [E::Old, E::Ones, E::Zeros, E::Mixed, E::Random, E::Unstable, E::Unreadable];
     let unsynced = (0..8).map(Survivors::Mask).chain([Survivors::All]);
     let all = Aftermath::default();
-    let writes = writes.into_iter().map(move |write| Aftermath { write, ..all });
-    let erases = erases.into_iter().map(move |erase| Aftermath { erase, ..all });
+    let writes = TornWrite::WAYS.iter().map(move |write| Aftermath { write: *write, ..all });
+    let erases = TornErase::WAYS.iter().map(move |erase| Aftermath { erase: *erase, ..all });
     writes.chain(erases).chain(unsynced.map(move |unsynced| Aftermath { unsynced, ..all }))
 }
 

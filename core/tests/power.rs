@@ -8,10 +8,9 @@
 
 mod common;
 
-use common::power::{Bench, Replay, SMALL, Scenario, run, sweep};
+use common::power::{Bench, HUBS, Replay, SECTORS, SMALL, Scenario, run, sweep};
 use common::{Mix, Model, Random};
 use kausaldb::Durability;
-use kausaldb::storage::Erased;
 use kausaldb_sim::SimNor;
 
 /// Boots every cut point of one run, or one in so many.
@@ -47,23 +46,10 @@ const NEARLY_FULL: Scenario = Scenario {
     ..SMALL
 };
 
-const HUBS: Scenario = Scenario {
-    segments: 16,
-    mix: Mix { ids: 28, content_max: 30, puts: 10, links: 65, operations: 6, hubs: true },
-    batches: 250,
-    ..SMALL
-};
+const LONG_HUBS: Scenario = Scenario { batches: 250, ..HUBS };
 
-/// Segments of several sectors, small words, an erased pattern of zeros.
-const SECTORS: Scenario = Scenario {
-    segments: 10,
-    segment_bytes: 2048,
-    erase_bytes: 512,
-    write_bytes: 4,
-    erased: Erased::Zeros,
-    mix: Mix { content_max: 200, ..SMALL.mix },
-    ..SMALL
-};
+const LONG_IN_SECTORS: Scenario =
+    Scenario { mix: Mix { content_max: 200, ..SMALL.mix }, ..SECTORS };
 
 const BYTES: Scenario = Scenario { write_bytes: 1, ..SMALL };
 
@@ -88,8 +74,8 @@ fn a_cut_at_any_step_loses_nothing() {
 #[test]
 fn a_cut_loses_nothing_whatever_the_flash_is_like() {
     for seed in 1..=3 {
-        single("hubs", Scenario { seed, ..HUBS }, sweep(12, 3));
-        single("sectors", Scenario { seed, ..SECTORS }, sweep(60, 10));
+        single("hubs", Scenario { seed, ..LONG_HUBS }, sweep(12, 3));
+        single("sectors", Scenario { seed, ..LONG_IN_SECTORS }, sweep(60, 10));
         single("bytes", Scenario { seed, ..BYTES }, sweep(80, 15));
         single("pages", Scenario { seed, ..PAGES }, sweep(6, 1));
     }
@@ -119,7 +105,7 @@ fn a_cut_in_the_recovery_from_a_cut_loses_nothing() {
             Scenario { seed, ..NEARLY_FULL },
             [sweep(400, 100), sweep(2, 1), 100],
         );
-        nested("nested, hubs", Scenario { seed, ..HUBS }, [sweep(400, 100), sweep(4, 1), 50]);
+        nested("nested, hubs", Scenario { seed, ..LONG_HUBS }, [sweep(400, 100), sweep(4, 1), 50]);
         nested("nested, pages", Scenario { seed, ..PAGES }, [sweep(400, 100), 1, 50]);
     }
 }
@@ -168,7 +154,7 @@ fn boot_loop(bench: &mut Bench, device: &SimNor, model: &Model, at: Option<u64>)
 
 #[test]
 fn a_board_that_loses_power_at_every_boot_loses_nothing_else() {
-    let scenarios = [SMALL, NEARLY_FULL, HUBS, SECTORS];
+    let scenarios = [SMALL, NEARLY_FULL, LONG_HUBS, LONG_IN_SECTORS];
     for (seed, scenario) in (1..=2).flat_map(|seed| scenarios.map(|s| (seed, s))) {
         let scenario = Scenario { seed, ..scenario };
         let mut bench = Bench::new(scenario);

@@ -57,6 +57,23 @@ pub const SMALL: Scenario = Scenario {
     batches: 150,
 };
 
+/// Long lists of few nodes.
+pub const HUBS: Scenario = Scenario {
+    segments: 16,
+    mix: Mix { ids: 28, content_max: 30, puts: 10, links: 65, operations: 6, hubs: true },
+    ..SMALL
+};
+
+/// Segments of several sectors, small words, an erased pattern of zeros.
+pub const SECTORS: Scenario = Scenario {
+    segments: 10,
+    segment_bytes: 2048,
+    erase_bytes: 512,
+    write_bytes: 4,
+    erased: Erased::Zeros,
+    ..SMALL
+};
+
 /// A file: any subset of what is unsynced survives, and an erase does nothing.
 pub const FILE: Scenario = Scenario {
     seed: 1,
@@ -304,26 +321,11 @@ pub fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
         };
         return survivors.into_iter().map(|unsynced| Aftermath { unsynced, ..all }).collect();
     }
-    let writes = [
-        TornWrite::Old,
-        TornWrite::New,
-        TornWrite::Mixed,
-        TornWrite::Random,
-        TornWrite::Unstable,
-        TornWrite::Unreadable,
-    ];
-    let erases = [
-        TornErase::Old,
-        TornErase::Ones,
-        TornErase::Zeros,
-        TornErase::Mixed,
-        TornErase::Random,
-        TornErase::Unstable,
-        TornErase::Unreadable,
-    ];
+    let written = |write: &TornWrite| Aftermath { write: *write, ..all };
+    let erased = |erase: &TornErase| Aftermath { erase: *erase, ..all };
     match cut.under_way() {
-        Some(UnderWay::Write) => writes.map(|write| Aftermath { write, ..all }).to_vec(),
-        Some(UnderWay::Erase) => erases.map(|erase| Aftermath { erase, ..all }).to_vec(),
+        Some(UnderWay::Write) => TornWrite::WAYS.iter().map(written).collect(),
+        Some(UnderWay::Erase) => TornErase::WAYS.iter().map(erased).collect(),
         _ => vec![all],
     }
 }

@@ -24,32 +24,14 @@ mod survey;
 mod watch;
 
 use common::Mix;
-use common::power::{FILE, SMALL, Scenario, sweep};
+use common::power::{FILE, HUBS, SECTORS, SMALL, Scenario, sweep};
 use kausaldb::Durability;
-use kausaldb::storage::Erased;
 use model::Seen;
 use session::Bench;
 
 const NEARLY_FULL: Scenario = Scenario {
     segments: 8,
     mix: Mix { ids: 20, content_max: 330, puts: 85, links: 10, operations: 3, hubs: false },
-    ..SMALL
-};
-
-/// Long lists of few nodes.
-const HUBS: Scenario = Scenario {
-    segments: 16,
-    mix: Mix { ids: 28, content_max: 30, puts: 10, links: 65, operations: 6, hubs: true },
-    ..SMALL
-};
-
-/// Segments of several sectors, small words, an erased pattern of zeros.
-const SECTORS: Scenario = Scenario {
-    segments: 10,
-    segment_bytes: 2048,
-    erase_bytes: 512,
-    write_bytes: 4,
-    erased: Erased::Zeros,
     ..SMALL
 };
 

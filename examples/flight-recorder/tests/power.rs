@@ -89,6 +89,8 @@ fn record_until_cut(device: &mut SimNor, scenario: Scenario) -> Option<Ends> {
 fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
     let all = Aftermath::default();
     let with = |unsynced| Aftermath { unsynced, ..all };
+    let written = |write: &TornWrite| Aftermath { write: *write, ..all };
+    let erased = |erase: &TornErase| Aftermath { erase: *erase, ..all };
     match cut.under_way() {
         _ if !cut.geometry().keeps_write_order => match cut.unsynced() {
             few @ 0..=3 => (0..1 << few).map(|mask| with(Survivors::Mask(mask))).collect(),
@@ -97,27 +99,8 @@ fn aftermaths(cut: &SimNor) -> Vec<Aftermath> {
                 [Survivors::All, Survivors::None].into_iter().chain(drawn).map(with).collect()
             }
         },
-        Some(UnderWay::Write) => [
-            TornWrite::Old,
-            TornWrite::New,
-            TornWrite::Mixed,
-            TornWrite::Random,
-            TornWrite::Unstable,
-            TornWrite::Unreadable,
-        ]
-        .map(|write| Aftermath { write, ..all })
-        .to_vec(),
-        Some(UnderWay::Erase) => [
-            TornErase::Old,
-            TornErase::Ones,
-            TornErase::Zeros,
-            TornErase::Mixed,
-            TornErase::Random,
-            TornErase::Unstable,
-            TornErase::Unreadable,
-        ]
-        .map(|erase| Aftermath { erase, ..all })
-        .to_vec(),
+        Some(UnderWay::Write) => TornWrite::WAYS.iter().map(written).collect(),
+        Some(UnderWay::Erase) => TornErase::WAYS.iter().map(erased).collect(),
         _ => vec![all],
     }
 }
