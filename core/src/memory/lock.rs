@@ -82,3 +82,63 @@ unsafe impl RawRwLock for Spinning {
         self.state.fetch_and(!WRITING, Ordering::Release);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    const ROUNDS: u64 = if cfg!(miri) { 20 } else { 5_000 };
+
+    #[test]
+    fn a_writer_is_alone_and_readers_see_what_it_left() {
+        let pair = RwLock::new([0_u64; 2]);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..ROUNDS {
+                        let mut pair = pair.write();
+                        pair[0] += 1;
+                        pair[1] += 1;
+                    }
+                });
+            }
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    let [first, second] = *pair.read();
+                    assert_eq!(first, second);
+                }
+            });
+        });
+        assert_eq!(*pair.read(), [2 * ROUNDS; 2]);
+    }
+
+    #[test]
+    fn a_writer_that_waits_goes_before_readers_that_come_later() {
+        let value = RwLock::new(1);
+        let reader = value.read();
+        thread::scope(|scope| {
+            scope.spawn(|| *value.write() = 2);
+            // It waits for this reader, and the next one for it.
+            while value.try_read().is_some() {
+                thread::yield_now();
+            }
+            assert_eq!(*reader, 1);
+            assert!(value.try_write().is_none());
+            drop(reader);
+        });
+        assert_eq!(*value.read(), 2);
+    }
+
+    #[test]
+    fn readers_beyond_what_the_word_counts_are_not_let_in() {
+        let lock = Spinning { state: AtomicUsize::new(READERS_MAX) };
+        assert!(lock.try_lock_shared());
+        assert!(!lock.try_lock_shared());
+        assert!(!lock.try_lock_exclusive());
+        // SAFETY:
+        // - one reader was let in above.
+        unsafe { lock.unlock_shared() };
+        assert!(lock.try_lock_shared());
+    }
+}
