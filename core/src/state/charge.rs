@@ -106,7 +106,8 @@ pub struct Charge {
 impl Charge {
     /// How much records may take of a segment, in bytes.
     pub fn usable(layout: &Layout) -> u32 {
-        // The headers of index pages: one page at least, and one for each full one.
+        // The headers of two index pages. Where many short records make more of them, these take a little
+        // over a hundredth of a segment, which the spare pays for.
         let pages = layout.padded(64) * 2;
         layout.segment_bytes() - layout.first_offset() - pages - short_max(layout)
     }

@@ -25,9 +25,20 @@ pub(crate) const TARGETS: &[&str] = &[
     "wasm32-unknown-unknown",
 ];
 
-/// The targets whose tests run in QEMU's user mode, by what `.cargo/config.toml` says of them: the first
-/// is big-endian, and the second, too, and of 32 bits.
-pub(crate) const FOREIGN: &[&str] = &["s390x-unknown-linux-gnu", "powerpc-unknown-linux-gnu"];
+/// The targets whose tests run in QEMU's user mode, the variable that says by what, and what it says. The
+/// first is big-endian, and the second, too, and of 32 bits.
+pub(crate) const FOREIGN: &[(&str, &str, &str)] = &[
+    (
+        "s390x-unknown-linux-gnu",
+        "CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER",
+        "qemu-s390x -L /usr/s390x-linux-gnu",
+    ),
+    (
+        "powerpc-unknown-linux-gnu",
+        "CARGO_TARGET_POWERPC_UNKNOWN_LINUX_GNU_RUNNER",
+        "qemu-ppc -L /usr/powerpc-linux-gnu",
+    ),
+];
 
 /// Programs of the system, each with the Debian packages that bring it.
 const PROGRAMS: &[(&str, &str)] = &[
@@ -50,7 +61,8 @@ pub(crate) fn complete(house: &House) -> Result<(), Failure> {
     let components = COMPONENTS.iter().filter(|(_, program)| !has_program(&sysroot, program));
     add(house, "component", &components.map(|(name, _)| *name).collect::<Vec<_>>())?;
     let has_target = |target: &&str| sysroot.join("lib/rustlib").join(target).is_dir();
-    let targets = TARGETS.iter().chain(FOREIGN).copied().filter(|target| !has_target(target));
+    let foreign = FOREIGN.iter().map(|(target, ..)| *target);
+    let targets = TARGETS.iter().copied().chain(foreign).filter(|target| !has_target(target));
     add(house, "target", &targets.collect::<Vec<_>>())
 }
 

@@ -56,9 +56,10 @@ fn steps() -> Vec<Step> {
     ]);
     steps
         .extend(setup::TARGETS.iter().map(|target| cargo("core for a target", &build(target, ""))));
-    steps.extend(setup::FOREIGN.iter().map(|target| {
+    steps.extend(setup::FOREIGN.iter().map(|(target, variable, runner)| {
         let tests = "test -p kausaldb -p kausaldb-flash -p kausaldb-sim --lib --test golden";
-        cargo("tests on a foreign processor", &format!("{tests} --target {target}"))
+        let tests = Line::cargo(&format!("{tests} --target {target}")).with(variable, runner);
+        Step::line("tests on a foreign processor", tests)
     }));
     for (name, folder, targets) in IMAGES {
         let format = Line::cargo("fmt --check").within(folder);
