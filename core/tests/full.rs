@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::power::{Bench, SMALL, Scenario, run, sweep};
+use common::power::{Bench, Replay, SMALL, Scenario, run, sweep};
 use common::{Block, Mix, Model, Op, Random, all_ids, check, open, verify};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, EdgeKind, Expect, GraphEdge, Operation, StorageEngine,
@@ -115,6 +115,45 @@ fn a_store_full_of_any_mix_is_used_emptied_and_filled_again() {
                 assert_eq!((stats.blocks, stats.nodes.used, stats.live_bytes), (0, 0, 0), "{what}");
             }
             assert!(engine.storage().violations().is_empty(), "{what}");
+        }
+    }
+}
+
+/// Of a full store a few blocks change, again and again: the tail has to come through long stretches where
+/// nothing is dead, and still needs a slot for whatever it moves.
+#[test]
+fn a_full_store_of_which_little_changes_turns_for_ever() {
+    for (name, mix) in MIXES {
+        for (segments, segment_bytes) in [(8u32, 4096u32), (16, 1024), (24, 4096), (100, 1024)] {
+            for seed in 0..sweep(1, 20) {
+                let longest = mix.content_max.min(u64::from(segment_bytes) / 3);
+                let ids = mix.ids * u64::from(segments) * u64::from(segment_bytes) / 4096;
+                let mix = Mix { ids: ids.max(40), content_max: longest, ..mix };
+                let erase_bytes = segment_bytes;
+                let scenario = Scenario { segment_bytes, erase_bytes, ..scenario(segments, mix) };
+                let _replay = Replay(format!("{name}, {segments} of {segment_bytes}, seed {seed}"));
+                let mut random = Random::new(seed);
+                let mut engine =
+                    open(scenario.device(), capacity(&scenario), Config::default()).expect("open");
+                let mut model = fill(&mut engine, &mix, &mut random);
+                let hot: Vec<_> = model.blocks.keys().copied().step_by(29).collect();
+                let edges: Vec<_> = model.edges.iter().copied().step_by(29).collect();
+                let turned = engine.stats().traffic.segments_opened + 6 * u64::from(segments);
+                while engine.stats().traffic.segments_opened < turned {
+                    if let Some(id) = hot.get(random.below(hot.len().max(1) as u64) as usize) {
+                        let (id, block) = (*id, model.blocks[id].clone());
+                        let update = Op::Put(id, block.clone(), Expect::Version(block.version));
+                        assert!(!write(&mut engine, &mut model, &[update]), "an update is refused");
+                    }
+                    if let Some(edge) = edges.get(random.below(4 * edges.len() as u64) as usize) {
+                        let gone = write(&mut engine, &mut model, &[Op::Unlink(*edge)]);
+                        assert!(!gone, "an unlink is refused");
+                        write(&mut engine, &mut model, &[Op::Link(*edge)]);
+                    }
+                }
+                check(&mut engine, &model, &mix, name);
+                verify(&mut engine, name);
+            }
         }
     }
 }

@@ -112,6 +112,8 @@ fn small<S: Storage>(storage: S, shape: Shape) {
             content,
         };
         let calls = GraphEdge { source: id(0xAA), kind: EdgeKind(7), target: id(0xBB) };
+        // Retires the segment that format wrote.
+        engine.compact(u64::MAX).expect("compact");
         engine.put(&block(0xAA, 1, b"fn a() { b() }")).expect("put");
         engine.link(&calls).expect("link");
         let batch = [Operation::put(block(0xBB, 300, b"fn b() {}")), Operation::Unlink(calls)];

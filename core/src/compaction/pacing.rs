@@ -9,9 +9,10 @@ const STEP_SLOTS: u32 = 4;
 const SPARE_SLOTS_MIN: u32 = 5;
 /// One of so many slots is spare.
 const SPARE_PART: u32 = 20;
-/// What moving a segment may take beside its live bytes: the record that retires it, and a gap at the end of
-/// another one that was not there before.
-const MOVE_LOSS_BYTES: u64 = 80;
+/// Moving a segment takes one of so many parts of one more than what lives in it.
+const MOVE_LOSS_PART: i64 = 128;
+/// Logarithm of the parts of a segment in which a turn is computed.
+const UNITS_LOG2: u32 = 10;
 /// A ring with fewer slots could be full with nothing in it.
 const SEGMENTS_MIN: u32 = 8;
 
@@ -59,82 +60,166 @@ pub struct Pace {
     pub free_segments: u32,
 }
 
-/// What a ring holds, in bytes that records take.
+/// What is left of a ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Filling {
-    /// Live records.
-    pub live: u64,
+pub struct Left {
     /// Free slots.
-    pub free: u32,
-    /// What is left of the open segment.
+    pub slots: u32,
+    /// Of the open segment, in bytes.
     pub rest: u32,
-    /// What records may take of a segment.
-    pub usable: u32,
 }
 
-impl Pace {
-    /// Whether nothing need move for any put, however much lives.
-    pub fn rests(reserve: Reserve, free: u32, usable: u32) -> bool {
-        let usable = u64::from(usable);
-        let used = u64::from(reserve.segments.saturating_sub(free));
-        let slots = u64::from(free.saturating_sub(reserve.step_slots()));
-        slots * usable > u64::from(reserve.spare_slots()) * usable + used * MOVE_LOSS_BYTES
+impl Left {
+    /// What may be appended before the reserve is all that is left, in bytes, where records fill so much of a
+    /// segment.
+    fn bytes(&self, reserve: Reserve, filled: u32) -> u64 {
+        let slots = u64::from(self.slots.saturating_sub(reserve.step_slots()));
+        slots * u64::from(filled) + u64::from(self.rest.min(filled))
+    }
+}
+
+/// How one turn of the ring goes: how fast the tail moves for each byte that is put, and how late that may
+/// begin.
+///
+/// What moving each segment takes and what it brings back is known, by what lives in it. To have come through
+/// the oldest k of them takes the bytes that live there, Λ; freed are those before the last of them. While
+/// nothing lives longer than it does now, puts may have the difference. So for every k, where m bytes move
+/// for each that is put:
+///
+/// ```text
+/// Λ / m  <=  left + (k - 1) filled - Λ
+/// ```
+///
+/// The usual m is what lives over the spare, so that the tail goes around the whole ring before the spare is
+/// used up, however the live bytes lie in it; or over what the live bytes leave of the ring, if that is less.
+/// The tail begins no sooner than the inequality asks for some k. Where it is late for that, m is the least
+/// that will do, in the hope that half of what is put replaces what is still to be moved.
+///
+/// Source: the inequality is that of paced copying collection (Baker, List processing in real time on a
+/// serial computer, 1978), a segment at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Turn {
+    /// Nothing moves while more bytes than these are left.
+    start: u64,
+    /// Of so many bytes that are put,
+    put: u64,
+    /// so many are moved.
+    moved: u64,
+    /// What records fill of a segment.
+    filled: u32,
+}
+
+impl Turn {
+    /// The turn that is ahead, where records fill so much of a segment, and so much `lives` in each from the
+    /// tail on, in bytes. O(segments); to be computed anew when a segment was opened or freed, since what
+    /// dies meanwhile only helps.
+    pub fn ahead<I: Iterator<Item = u64> + Clone>(
+        reserve: Reserve,
+        left: Left,
+        filled: u32,
+        lives: I,
+    ) -> Self {
+        // In units of a thousandth of a segment, products of two sums are below 2^63 on any real medium.
+        let unit = filled.checked_ilog2().unwrap_or(0).saturating_sub(UNITS_LOG2);
+        let units = |bytes: u64| (bytes >> unit) as i64;
+        let usable = units(filled.into()).max(1);
+        let lives = lives.map(|bytes| units(bytes.saturating_add((1 << unit) - 1)));
+        let all = lives.clone().sum::<i64>();
+        let room = i64::from(reserve.segments.saturating_sub(reserve.step_slots())) * usable;
+        let most = i64::from(reserve.spare_slots()) * usable;
+        let spare = (room - all - usable).clamp(usable, most);
+        let left = units(left.bytes(reserve, filled));
+        // What has to be left for the usual pace, times what lives; and the pace that what is left asks for.
+        let (mut start, mut needs) = (0, (all, spare));
+        let (mut moved, mut freed) = (0, 0);
+        for live in lives {
+            (moved, freed) = (moved + live, freed + usable);
+            let takes = moved + freed / MOVE_LOSS_PART - (freed - usable);
+            let asks = moved.saturating_mul(spare).saturating_add(takes.saturating_mul(all));
+            start = start.max(asks);
+            let put = (left - takes).max(usable / 2);
+            let hoped = moved - moved.saturating_mul(moved) / (2 * all).max(1);
+            if hoped.saturating_mul(needs.1) > needs.0.saturating_mul(put) {
+                needs = (hoped, put);
+            }
+        }
+        let start = start / all.max(1);
+        let is_late = left <= start && !planted::is(Fault::PaceIgnoresWhatIsLeft);
+        let (moved, put) = if is_late { needs } else { (all, spare) };
+        Self { start: (start.max(0) as u64) << unit, put: put as u64, moved: moved as u64, filled }
     }
 
     /// The pace for a put that takes `put` bytes.
-    ///
-    /// Nothing moves while free space exceeds the spare, and what one turn may take beside the live bytes.
-    /// Below that, a put of r bytes moves r x live / spare live bytes: the tail goes around the whole ring
-    /// before the spare is used up, however the live bytes lie in it. Less than the spare may be left before
-    /// the reserve is reached, in a ring that is nearly full: then twice of what is left takes its place. The
-    /// less is left, the more moves, so that the rest of a turn is never due at once.
-    pub fn of(reserve: Reserve, put: u64, ring: &Filling) -> Self {
-        let usable = u64::from(ring.usable).max(2);
-        let spare = u64::from(reserve.spare_slots()) * usable;
-        let room = u64::from(reserve.segments.saturating_sub(reserve.step_slots())) * usable;
-        // What one turn may take beside the live bytes, as far as there is room for it.
-        let used = u64::from(reserve.segments.saturating_sub(ring.free));
-        let ignores = planted::is(Fault::PaceIgnoresWhatIsLeft);
-        let turn = (used * MOVE_LOSS_BYTES).min(room.saturating_sub(ring.live));
-        let turn = if ignores { 0 } else { turn };
-        let slots = u64::from(ring.free.saturating_sub(reserve.step_slots()));
-        if slots * usable > spare + turn {
-            return Self { move_bytes: 0, free_segments: 0 };
+    pub fn pace(&self, reserve: Reserve, left: Left, put: u64) -> Pace {
+        if left.bytes(reserve, self.filled).saturating_sub(put) > self.start {
+            return Pace { move_bytes: 0, free_segments: 0 };
         }
-        let left = (slots * usable + u64::from(ring.rest).min(usable)).saturating_sub(turn);
-        let over = if ignores { spare } else { (2 * left).clamp(usable / 2, spare) };
-        let share = u128::from(put) * u128::from(ring.live) / u128::from(over.max(1));
-        let move_bytes = u64::try_from(share).unwrap_or(u64::MAX).max(put.min(usable));
+        let usable = u64::from(self.filled).max(2);
+        let share = put.saturating_mul(self.moved) / self.put.max(1);
+        let move_bytes = share.max(put.min(usable));
         let segments = u32::try_from(move_bytes / usable).unwrap_or(u32::MAX);
-        Self { move_bytes, free_segments: segments.saturating_add(1) }
+        Pace { move_bytes, free_segments: segments.saturating_add(1) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
 
-    const RING: Filling = Filling { live: 40 * 4000, free: 30, rest: 0, usable: 4000 };
+    const RESERVE: Reserve = Reserve::of(64);
+    const FILLED: u32 = 4096;
+    const WHOLE: u64 = FILLED as u64;
 
-    fn moved(ring: Filling) -> u64 {
-        Pace::of(Reserve::of(64), 1000, &ring).move_bytes
+    /// What a put of 1000 bytes moves, where so many slots are free.
+    fn moves(slots: u32, lives: &[u64]) -> u64 {
+        let left = Left { slots, rest: 0 };
+        let turn = Turn::ahead(RESERVE, left, FILLED, lives.iter().copied());
+        turn.pace(RESERVE, left, 1000).move_bytes
+    }
+
+    /// What a put of 1000 bytes moves where so many segments live, over so many of the spare.
+    fn usual(live: u64, spare: u64) -> u64 {
+        1000 * live / spare
     }
 
     #[test]
     fn nothing_moves_while_there_is_room() {
-        assert_eq!(moved(RING), 0);
-        // 53 segments take 80 bytes each to move: more than one, less than two.
-        assert_eq!(moved(Filling { free: 11, ..RING }), 0);
-        assert_eq!(moved(Filling { free: 10, ..RING }), 1000 * 40 / 5);
+        // 40 segments that live wholly come first: moving them takes one, their bookkeeping a third of one,
+        // and puts meanwhile the five that are spare.
+        let lives = [vec![WHOLE; 40], vec![0; 12]].concat();
+        assert_eq!(moves(12, &lives), 0);
+        assert_eq!(moves(10, &lives), usual(40, 5));
+    }
+
+    #[test]
+    fn segments_of_which_half_is_dead_are_moved_late() {
+        let lives = [WHOLE / 2; 56];
+        assert_eq!(moves(6, &lives), 0);
+        assert_eq!(moves(4, &lives), usual(28, 5));
     }
 
     #[test]
     fn the_less_is_left_the_more_moves() {
-        let moves = [9, 8, 7, 6, 5, 4].map(|free| moved(Filling { free, ..RING }));
-        assert!(moves.is_sorted(), "{moves:?}");
-        assert_eq!((moves[0], moves[5]), (1000 * 40 / 5, 1000 * 40 * 2));
-        assert_eq!(moved(Filling { free: 0, ..RING }), 1000 * 40 * 2);
-        assert_eq!(moved(Filling { live: 0, free: 5, ..RING }), 1000);
+        let free = [9, 8, 7, 6, 5, 4, 0];
+        let all = free.map(|free| moves(free, &[WHOLE; 54]));
+        assert!(all.is_sorted(), "{all:?}");
+        // Half of what is put is hoped to replace what is moved; half a segment is left to puts at least.
+        assert_eq!(all[6], 1000 * 54);
+    }
+
+    #[test]
+    fn a_put_moves_its_own_length_at_least() {
+        assert_eq!(moves(4, &[WHOLE, 0, 0]), 1000);
+        assert_eq!(moves(4, &[]), 1000);
+    }
+
+    #[test]
+    fn sums_of_the_largest_media_do_not_overflow() {
+        let reserve = Reserve::of(1 << 21);
+        let left = Left { slots: 100, rest: 0 };
+        let turn = Turn::ahead(reserve, left, FILLED, (0..1 << 21).map(|_| WHOLE));
+        assert!(turn.pace(reserve, left, 1000).move_bytes > 1000);
     }
 
     #[test]

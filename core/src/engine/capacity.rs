@@ -32,7 +32,7 @@ pub struct Capacity {
     /// Nodes with edges that are deleted and whose neighbours are not cleaned up yet; a batch may
     /// delete as many. 20 bytes each.
     pub intents: u32,
-    /// Segments of the ring. 25 bytes each.
+    /// Segments of the ring. 29 bytes each.
     pub segments: u32,
     /// The largest segment, in bytes. From 256 KiB on the index page takes 39 KiB, below 128 bytes.
     pub segment_bytes: u32,
@@ -96,6 +96,7 @@ impl Capacity {
             pending_edges: self.pending_edges,
             hub_pages: self.hub_pages,
             intents: self.intents,
+            segments: self.segments,
         }
     }
 

@@ -65,7 +65,7 @@ pub use verify::{EdgeCount, Finding, Verification};
 pub use work_ahead::Compacted;
 pub use workspace::{Scan, Workspace};
 
-use crate::compaction::{Fold, TailCursor};
+use crate::compaction::{Fold, TailCursor, Turn};
 use crate::planted::{self, Fault};
 use crate::state::Store;
 use crate::storage::Storage;
@@ -136,6 +136,10 @@ pub struct StorageEngine<'r, S> {
     fold: Fold<'r>,
     plan: Plan<'r>,
     tail: TailCursor,
+    /// The turn that is ahead, as of when the ring had these ends: the number of its oldest segment and of
+    /// its newest.
+    turn: Turn,
+    turn_of: (u32, u32),
     scrub: ScrubCursor,
     mode: Mode,
     config: Config,

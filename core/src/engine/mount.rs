@@ -10,7 +10,7 @@ use super::replay::{Replay, recount};
 use super::scrub::ScrubCursor;
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
-use crate::compaction::{Fold, Reserve, TailCursor};
+use crate::compaction::{Fold, Reserve, TailCursor, Turn};
 use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
 use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
@@ -205,6 +205,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             fold,
             plan,
             tail: TailCursor::default(),
+            turn: Turn::default(),
+            turn_of: (0, 0),
             scrub: ScrubCursor::default(),
             mode,
             config,

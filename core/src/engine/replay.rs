@@ -282,7 +282,7 @@ pub(super) fn recount<S: Storage>(store: &mut Store<'_, S>) -> Result<(), LogErr
                     let location = store.log.layout().location(at, offset);
                     let is_change = matches!(outline.subject, Subject::Edge(_));
                     if !is_change && store.state.is_live(&outline.subject, location) {
-                        store.state.count(store.log.layout(), &outline);
+                        store.state.count(store.log.layout(), &outline, location);
                     }
                 }
             }

@@ -135,9 +135,11 @@ impl<S: Storage> StorageEngine<'_, S> {
             segments: layout.segments(),
             segments_live: ring.live(),
             segments_free: layout.segments() - ring.live(),
-            live_bytes: state.live.bytes,
-            dead_bytes: used_bytes.saturating_sub(open_rest).saturating_sub(state.live.bytes),
-            free_bytes: limit.saturating_sub(state.live.taken(layout)),
+            live_bytes: state.live.charge().bytes,
+            dead_bytes: used_bytes
+                .saturating_sub(open_rest)
+                .saturating_sub(state.live.charge().bytes),
+            free_bytes: limit.saturating_sub(state.live.charge().taken(layout)),
             erases_min: erases().min().unwrap_or(0),
             erases_mean: u32::try_from(sum / u64::from(layout.segments().max(1)))
                 .unwrap_or(u32::MAX),

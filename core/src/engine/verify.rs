@@ -3,7 +3,7 @@
 use super::error::ReadError;
 use super::survey::{header_is_whole, read_header};
 use super::{Mode, StorageEngine};
-use crate::format::{Place, Subject};
+use crate::format::{Layout, Outline, Place, Subject};
 use crate::log::{BodyState, Log, LogError, ReadLog, Step, Walk};
 use crate::state::{Charge, List, Share, Store};
 use crate::storage::Storage;
@@ -151,6 +151,24 @@ impl<F: FnMut(Finding)> Report<F> {
     }
 }
 
+/// What lives, as far as was walked: in all, and in the slot that the walk is in.
+#[derive(Default)]
+struct Lives {
+    charge: Charge,
+    in_slot: u32,
+}
+
+impl Lives {
+    fn add(&mut self, layout: &Layout, outline: &Outline, is_live: bool) {
+        if !is_live {
+            return;
+        }
+        let share = Share::of_outline(layout, outline);
+        self.charge.add(share);
+        self.in_slot = self.in_slot.wrapping_add(share.in_place(layout));
+    }
+}
+
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Checks every record on media and every invariant, and hands each thing that is wrong to
     /// `on`. Writes nothing.
@@ -163,7 +181,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.check_known()?;
         let mut report = Report { sum: Verification::default(), on };
         let live = self.verify_records(&mut report)?;
-        let kept = self.store.state.live;
+        let kept = *self.store.state.live.charge();
         if kept != live {
             report.add(Finding::LiveBytes { kept: kept.bytes, found: live.bytes });
         }
@@ -204,7 +222,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ) -> Result<Charge, ReadError<S::Error>> {
         let repaired = self.repaired;
         let Store { storage, log, state } = &mut self.store;
-        let mut live = Charge::default();
+        let mut lives = Lives::default();
         let mut slot = log.ring.tail();
         for _ in 0..log.ring.live() {
             let Some(at) = slot else { break };
@@ -221,9 +239,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                         report.sum.records += 1;
                         let location = log.layout().location(at, offset);
                         let is_live = state.is_live(&outline.subject, location);
-                        if is_live {
-                            live.add(Share::of_outline(log.layout(), &outline));
-                        }
+                        lives.add(log.layout(), &outline, is_live);
                         let id = outline.subject.id().copied();
                         let has_body =
                             matches!(outline.subject, Subject::Block { .. } | Subject::List { .. });
@@ -244,9 +260,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                         let outline = log.outline_of(&header);
                         let location = log.layout().location(at, offset);
                         let is_live = state.is_live(&outline.subject, location);
-                        if is_live {
-                            live.add(Share::of_outline(log.layout(), &outline));
-                        }
+                        lives.add(log.layout(), &outline, is_live);
                         let id = header.record.id().copied();
                         let flipped = log.on(storage).header(place)?.is_none();
                         match log.on(storage).body_state(place, &header)? {
@@ -264,9 +278,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     }
                 }
             }
+            let (kept, found) = (state.live.in_slot(at), core::mem::take(&mut lives.in_slot));
+            if kept != found {
+                report.add(Finding::LiveBytes { kept: kept.into(), found: found.into() });
+            }
             slot = log.ring.after(at);
         }
-        Ok(live)
+        Ok(lives.charge)
     }
 
     fn verify_nodes<F: FnMut(Finding)>(

@@ -8,9 +8,9 @@ use super::error::WriteError;
 use super::operation::{Expect, Operation};
 use super::plan::{Needs, Records};
 use super::{Durability, Mode, StorageEngine};
-use crate::compaction::{Filling, Pace, Reserve, TailStep, purge_step};
+use crate::compaction::{Left, Reserve, TailStep, Turn, purge_step};
 use crate::format::{Place, Record};
-use crate::log::{Log, LogError, ReadLog, Source};
+use crate::log::{Log, LogError, ReadLog, Slot, Source};
 use crate::memory::owned::{Caller, Engine, Owned};
 use crate::planted::{self, Fault};
 use crate::state::{Charge, Limit, Share, Store};
@@ -353,7 +353,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         adds: bool,
     ) -> Result<(), WriteError<S::Error>> {
         let layout = self.store.log.layout();
-        let (live, reserve) = (&self.store.state.live, Reserve::of(layout.segments()));
+        let (live, reserve) = (self.store.state.live.charge(), Reserve::of(layout.segments()));
         let bytes = |slots: u32| u64::from(slots) * u64::from(Charge::usable(layout));
         let limit = bytes(reserve.live_slots());
         // Until the batch is whole, what it replaces lives as well.
@@ -413,16 +413,15 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Moves as much of the tail as the pace asks for a put that takes so much.
     fn keep_pace(&mut self, put: &Charge) -> Result<(), WriteError<S::Error>> {
-        let Store { log, state, .. } = &self.store;
-        let layout = log.layout();
-        let (free, usable) = (log.ring.free(), Charge::usable(layout));
-        let reserve = Reserve::of(layout.segments());
-        if Pace::rests(reserve, free, usable) {
-            return Ok(());
+        let layout = self.store.log.layout();
+        let (reserve, put) = (Reserve::of(layout.segments()), put.taken(layout));
+        let log = &self.store.log;
+        let left = Left { slots: log.ring.free(), rest: layout.segment_bytes() - log.at() };
+        let ends = (self.tail_number(), log.number_max());
+        if self.turn_of != ends {
+            (self.turn, self.turn_of) = (self.turn_ahead(reserve, left), ends);
         }
-        let (live, put) = (state.live.taken(layout), put.taken(layout));
-        let rest = layout.segment_bytes() - log.at();
-        let pace = Pace::of(reserve, put, &Filling { live, free, rest, usable });
+        let pace = self.turn.pace(reserve, left, put);
         let (mut moved, mut freed) = (0, 0);
         while moved < pace.move_bytes && freed < pace.free_segments {
             self.have_step_room()?;
@@ -434,6 +433,25 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             }
         }
         Ok(())
+    }
+
+    fn turn_ahead(&self, reserve: Reserve, left: Left) -> Turn {
+        let Store { log, state, .. } = &self.store;
+        let lives = log.ring.chain().map(|slot| u64::from(state.live.in_slot(slot)));
+        Turn::ahead(reserve, left, self.filled(), lives)
+    }
+
+    /// How much records fill of a segment: what they do in those that are full, and no more than records of
+    /// the lengths that live can.
+    fn filled(&self) -> u32 {
+        let Store { log, state, .. } = &self.store;
+        let layout = log.layout();
+        let full = log.ring.chain().map(|slot| log.ring.slot(slot)).filter(Slot::is_sealed);
+        let (sum, count) =
+            full.fold((0, 0), |(sum, count), slot| (sum + u64::from(slot.end()), count + 1));
+        let mean = u32::try_from(sum / count.max(1)).unwrap_or(u32::MAX);
+        let filled = state.live.charge().filled(layout);
+        if count == 0 { filled } else { filled.min(mean.saturating_sub(layout.first_offset())) }
     }
 
     /// Sees to it that a step which writes a record or two can be begun.

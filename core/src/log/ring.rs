@@ -204,7 +204,7 @@ impl<'r> Ring<'r> {
     }
 
     /// The slots of the live segments, oldest first.
-    pub fn chain(&self) -> impl Iterator<Item = u32> + '_ {
+    pub fn chain(&self) -> impl Iterator<Item = u32> + Clone + '_ {
         core::iter::successors(self.tail(), |slot| self.after(*slot)).take(self.chain.len as usize)
     }
 

@@ -1,6 +1,6 @@
 //! The one door: what each record does to the state.
 
-use super::{Adjacency, Charge, Doubt, Share, State};
+use super::{Adjacency, Doubt, Living, Share, State};
 use crate::edges::{HubError, PendingEdge};
 use crate::format::{EdgeChange, Outline, Record, Subject};
 use crate::log::{Log, LogError, ReadLog};
@@ -135,7 +135,7 @@ impl<'r> State<'r> {
             Subject::Edge(_) => {
                 let dropped = self.pending.drop_oldest(|change| log.position_of(change));
                 if let Some(change) = dropped {
-                    self.live.subtract(pending_share(log, &change));
+                    self.live.subtract(log.layout(), pending_share(log, &change), change.location);
                 }
                 Ok(dropped.is_some())
             }
@@ -143,7 +143,7 @@ impl<'r> State<'r> {
                 // A record that does not cover all of its list is refused by all who read the list.
                 self.drop_list(storage, log, (number, direction))?;
                 self.set_adjacency(number, direction, Adjacency::Record(at));
-                self.live.add(Self::share_of(log, outline));
+                self.count_one(log, outline, at);
                 Ok(true)
             }
             Subject::Intent { id, .. } => {
@@ -160,12 +160,12 @@ impl<'r> State<'r> {
     /// time.
     pub fn count_pending(&mut self, log: &Log<'r>) {
         for change in self.pending.changes() {
-            self.live.add(pending_share(log, &change));
+            self.live.add(log.layout(), pending_share(log, &change), change.location);
         }
     }
 
-    fn share_of(log: &Log<'r>, outline: &Outline) -> Share {
-        Share::of_outline(log.layout(), outline)
+    fn count_one(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
+        self.live.add(log.layout(), Share::of_outline(log.layout(), outline), at);
     }
 
     /// What the record that is superseded was, and takes its charge off; `None`, and nothing is read, where
@@ -180,7 +180,7 @@ impl<'r> State<'r> {
             return Ok(None);
         }
         let old = log.on(storage).known_outline(at)?;
-        self.live.subtract(Self::share_of(log, &old));
+        self.live.subtract_outline(log.layout(), &old, at);
         Ok(Some(old))
     }
 
@@ -266,20 +266,20 @@ impl<'r> State<'r> {
             self.index.insert(hash, number, at).map_err(|_| full)?;
         }
         self.blocks += u32::from(outline.subject.is_block());
-        self.live.add(Self::share_of(log, outline));
+        self.count_one(log, outline, at);
         Ok(())
     }
 
     /// A repair began, or the record that says so was moved; or it ended.
     fn apply_damage(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
         let Subject::Damage { repaired, segment, offset } = outline.subject else { return };
-        if let Some(Doubt { segment, offset, .. }) = self.doubt.take() {
+        if let Some(Doubt { segment, offset, location }) = self.doubt.take() {
             let began = Record::Damage { repaired: false, segment, offset };
-            self.live.subtract(Share::of(log.layout(), &began));
+            self.live.subtract(log.layout(), Share::of(log.layout(), &began), location);
         }
         if !repaired {
             self.doubt = Some(Doubt { location: at, segment, offset });
-            self.live.add(Self::share_of(log, outline));
+            self.count_one(log, outline, at);
         }
     }
 
@@ -316,7 +316,7 @@ impl<'r> State<'r> {
     ) -> Result<(), ApplyError<E>> {
         self.take_number(change.source)?;
         self.take_number(change.target)?;
-        let charge = Self::share_of(log, outline);
+        let charge = Share::of_outline(log.layout(), outline);
         let align = u64::from(log.layout().align());
         // A change record is at most 17 bytes before padding, so that this fits at every alignment.
         let units = u8::try_from(charge.bytes / align).unwrap_or(u8::MAX);
@@ -327,9 +327,9 @@ impl<'r> State<'r> {
             needed: full.needed,
             capacity: full.capacity,
         })?;
-        self.live.add(charge);
+        self.live.add(log.layout(), charge, at);
         if let Some(old) = replaced {
-            self.live.subtract(pending_share(log, &old));
+            self.live.subtract(log.layout(), pending_share(log, &old), old.location);
         }
         Ok(())
     }
@@ -342,7 +342,7 @@ impl<'r> State<'r> {
     ) {
         let live = &mut self.live;
         self.pending.clear_halves(number, direction, range, |freed| {
-            live.subtract(pending_share(log, &freed));
+            live.subtract(log.layout(), pending_share(log, &freed), freed.location);
         });
     }
 
@@ -382,7 +382,7 @@ impl<'r> State<'r> {
         self.clear_halves(log, list, KeyRange::ALL);
         if !is_empty {
             self.set_adjacency(list.0, list.1, Adjacency::Record(at));
-            self.live.add(Self::share_of(log, outline));
+            self.count_one(log, outline, at);
         }
         Ok(())
     }
@@ -412,7 +412,7 @@ impl<'r> State<'r> {
         let discounted = discount.end();
         placed.map_err(|error| hub_error(error, log, at))?;
         discounted?;
-        self.live.add(Self::share_of(log, outline));
+        self.count_one(log, outline, at);
         self.clear_halves(log, list, range);
         Ok(())
     }
@@ -430,16 +430,15 @@ impl<'r> State<'r> {
         // The home record may lie before the tail already; the id's entry is then that of a later
         // node, or none.
         self.index.remove(self.index.hash(id), number);
-        let charge = Self::share_of(log, outline);
-        if self.intents.contains(number) {
-            self.live.subtract(charge);
+        if let Some(moved) = self.intents.get(number) {
+            self.live.subtract_outline(log.layout(), outline, moved.location);
         }
         let capacity = self.intents.capacity();
         if !self.intents.open_at(number, at) {
             let needed = capacity + 1;
             return Err(ApplyError::TooMany { what: Limit::Intents, needed, capacity });
         }
-        self.live.add(charge);
+        self.count_one(log, outline, at);
         if planted::is(Fault::NumberFreedTooEarly) {
             self.index.release(number);
         }
@@ -459,7 +458,9 @@ impl<'r> State<'r> {
             self.drop_list(storage, log, (number, direction))?;
         }
         let live = &mut self.live;
-        self.pending.remove_node(number, |freed| live.subtract(pending_share(log, &freed)));
+        self.pending.remove_node(number, |freed| {
+            live.subtract(log.layout(), pending_share(log, &freed), freed.location);
+        });
         self.close_intent(log, number, *id);
         self.index.release(number);
         Ok(())
@@ -467,8 +468,9 @@ impl<'r> State<'r> {
 
     /// The node's neighbours are clean, if they were not before.
     fn close_intent(&mut self, log: &Log<'r>, number: NodeNumber, id: BlockId) {
-        if self.intents.contains(number) {
-            self.live.subtract(Share::of(log.layout(), &Record::Intent { number, id }));
+        if let Some(open) = self.intents.get(number) {
+            let share = Share::of(log.layout(), &Record::Intent { number, id });
+            self.live.subtract(log.layout(), share, open.location);
             self.intents.close(number);
         }
     }
@@ -478,13 +480,18 @@ impl<'r> State<'r> {
 struct Discount<'a, 'r, S: Storage> {
     storage: &'a mut S,
     log: &'a mut Log<'r>,
-    live: &'a mut Charge,
+    live: &'a mut Living<'r>,
     counts: bool,
     failed: Option<LogError<S::Error>>,
 }
 
 impl<'a, 'r, S: Storage> Discount<'a, 'r, S> {
-    fn of(storage: &'a mut S, log: &'a mut Log<'r>, live: &'a mut Charge, counts: bool) -> Self {
+    fn of(
+        storage: &'a mut S,
+        log: &'a mut Log<'r>,
+        live: &'a mut Living<'r>,
+        counts: bool,
+    ) -> Self {
         Self { storage, log, live, counts, failed: None }
     }
 
@@ -493,7 +500,7 @@ impl<'a, 'r, S: Storage> Discount<'a, 'r, S> {
             return;
         }
         match self.log.on(self.storage).known_outline(dead) {
-            Ok(old) => self.live.subtract(Share::of_outline(self.log.layout(), &old)),
+            Ok(old) => self.live.subtract_outline(self.log.layout(), &old, dead),
             Err(error) => self.failed = Some(error),
         }
     }

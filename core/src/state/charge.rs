@@ -25,6 +25,8 @@ use crate::types::Direction;
 const SHORT_PART: u32 = 16;
 /// How many places a segment may be parted into, ascending. (Where there are more, gaps are short.)
 const PLACES: [u64; 6] = [1, 2, 3, 4, 5, 6];
+/// What an index page takes beside its entries.
+const PAGE_BYTES: u32 = 20;
 /// What a change of an edge is charged by places, for each end of it: a list that grows beyond a place takes
 /// three more, a new one takes one, and so does one that has to be split.
 const PLACES_OF_A_LIST: u64 = 4;
@@ -58,6 +60,17 @@ impl Share {
     pub fn of_outline(layout: &Layout, outline: &Outline) -> Self {
         let Outline { tag, subject, bytes } = outline;
         Self::of_bytes(layout, (tag.kind(), subject), u64::from(*bytes))
+    }
+
+    /// What it takes where it lies, with its index entry and without gaps, in bytes; a change of an edge as
+    /// much as it may take when it is folded.
+    pub fn in_place(&self, layout: &Layout) -> u32 {
+        let gap = match self.class {
+            Class::Places(_) => self.bytes.saturating_sub(u64::from(short_max(layout))),
+            Class::Change => 0,
+        };
+        // A record is no longer than a segment, whose size is a number of this type.
+        self.gaps.saturating_sub(gap) as u32
     }
 
     fn of_bytes(layout: &Layout, (kind, subject): (Kind, &Subject), bytes: u64) -> Self {
@@ -110,6 +123,20 @@ impl Charge {
         // over a hundredth of a segment, which the spare pays for.
         let pages = layout.padded(64) * 2;
         layout.segment_bytes() - layout.first_offset() - pages - short_max(layout)
+    }
+
+    /// How much records of these lengths take of a segment, in bytes, in the order in which they happen to
+    /// come: as many as fit beside the record that retires another segment, where all are of one length, and
+    /// half of one less in the mean.
+    pub fn filled(&self, layout: &Layout) -> u32 {
+        let records: u64 = self.records.iter().map(|count| u64::from(*count)).sum();
+        let mean = self.bytes / (records + u64::from(self.changes)).max(1);
+        let mean = u32::try_from(mean).unwrap_or(u32::MAX).max(1);
+        let mean = mean.saturating_add(layout.index_form().entry_bytes(Kind::Block));
+        let retire = Share::of(layout, &Record::Retire { segment: u32::MAX, slot: u32::MAX });
+        let headers = layout.first_offset() + layout.padded(PAGE_BYTES);
+        let most = layout.segment_bytes() - headers - retire.in_place(layout);
+        (most - most % mean).min(most - (mean / 2).min(most / 2))
     }
 
     /// With a record more.

@@ -17,12 +17,14 @@ mod apply;
 mod charge;
 mod intents;
 mod list;
+mod living;
 mod store;
 
 pub use apply::{ApplyError, Limit};
 pub use charge::{Charge, Share};
 pub use intents::{Cursor, Intent, Intents};
 pub use list::List;
+pub use living::Living;
 pub use store::Store;
 
 use crate::edges::{HubChain, HubPages, PendingEdges};
@@ -44,6 +46,8 @@ pub struct StateCapacity {
     pub hub_pages: u32,
     /// Deleted nodes whose neighbours are not cleaned yet.
     pub intents: u32,
+    /// Slots of the ring.
+    pub segments: u32,
 }
 
 /// A repair that began: until it ends, nothing that the log says is certain.
@@ -84,7 +88,7 @@ pub struct State<'r> {
     /// The repair that began and did not end.
     pub doubt: Option<Doubt>,
     /// What lives, in bytes of the log.
-    pub live: Charge,
+    pub live: Living<'r>,
     /// Nodes that have a block.
     pub blocks: u32,
     /// Whether the two above are kept up to date.
@@ -97,7 +101,8 @@ impl<'r> State<'r> {
         let before = BlockIndex::footprint(before, capacity.nodes);
         let before = PendingEdges::footprint(before, capacity.pending_edges);
         let before = HubPages::footprint(before, capacity.hub_pages);
-        Intents::footprint(before, capacity.intents)
+        let before = Intents::footprint(before, capacity.intents);
+        Living::footprint(before, capacity.segments)
     }
 
     /// The state of an empty log. `seed` keeps ids that an adversary chose from crowding the hash tables.
@@ -115,7 +120,7 @@ impl<'r> State<'r> {
             hubs: HubPages::new(memory, capacity.hub_pages)?,
             intents: Intents::new(memory, capacity.intents)?,
             doubt: None,
-            live: Charge::default(),
+            live: Living::new(memory, capacity.segments)?,
             blocks: 0,
             counts: true,
         })
@@ -139,12 +144,13 @@ impl<'r> State<'r> {
 
     /// Counts again, from nothing; [`count`](Self::count) is then called for each record that lives.
     pub fn restart_counting(&mut self) {
-        (self.live, self.blocks, self.counts) = (Charge::default(), 0, true);
+        self.live.clear();
+        (self.blocks, self.counts) = (0, true);
     }
 
-    /// Counts one record that lives.
-    pub fn count(&mut self, layout: &Layout, outline: &Outline) {
-        self.live.add(Share::of_outline(layout, outline));
+    /// Counts one record that lives, and lies at `at`.
+    pub fn count(&mut self, layout: &Layout, outline: &Outline, at: Location) {
+        self.live.add(layout, Share::of_outline(layout, outline), at);
         self.blocks += u32::from(outline.subject.is_block());
     }
 

@@ -29,7 +29,7 @@ pub const FORMAT: FormatOptions =
 /// What fits into it, in a region of less than 8 KiB.
 pub const CAPACITY: Capacity = Capacity {
     nodes: 210,
-    pending_edges: 16,
+    pending_edges: 14,
     hub_pages: 2,
     intents: 2,
     segments: 32,

@@ -3,7 +3,7 @@
 use crate::any::call_each;
 use crate::storage::Ram;
 use kausaldb::compaction::{
-    Fold, Pace, Reserve, TailCursor, adjacency_entries_max, carry_named, free_if_orphan,
+    Fold, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, free_if_orphan,
     move_record, purge_step,
 };
 
@@ -19,8 +19,8 @@ pub(crate) fn call_all() {
         Reserve::step_slots,
         Reserve::spare_slots,
         Reserve::live_slots,
-        Pace::rests,
-        Pace::of,
+        Turn::ahead::<core::array::IntoIter<u64, 2>>,
+        Turn::pace,
         TailCursor::step::<Ram>,
         adjacency_entries_max,
         carry_named::<Ram>,

@@ -3,7 +3,7 @@
 use crate::any::{any, call_each, drain};
 use crate::storage::Ram;
 use kausaldb::log::{OnStorage, ReadLog, RecordWriter};
-use kausaldb::state::{Charge, Intents, Limit, List, Share, State, Store};
+use kausaldb::state::{Charge, Intents, Limit, List, Living, Share, State, Store};
 
 pub(crate) fn call_all() {
     call_each![
@@ -51,7 +51,9 @@ fn charges() {
     call_each![
         Share::of,
         Share::of_outline,
+        Share::in_place,
         Charge::usable,
+        Charge::filled,
         Charge::add,
         Charge::subtract,
         Charge::with,
@@ -59,6 +61,14 @@ fn charges() {
         Charge::taken,
         Charge::taken_at_most,
         Charge::is_surely_within,
+        Living::footprint,
+        Living::new,
+        Living::clear,
+        Living::charge,
+        Living::in_slot,
+        Living::add,
+        Living::subtract,
+        Living::subtract_outline,
     ];
 }
 
