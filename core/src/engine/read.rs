@@ -7,7 +7,7 @@ use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::Nodes;
 use super::{Mode, StorageEngine};
-use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
+use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_USUAL, Header, Place};
 use crate::index::Candidate;
 use crate::log::{BodyFlip, BodyState, Log, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -204,7 +204,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The record of the block with this id.
     ///
     /// In a sound segment the id stands for the header's check: a record that holds another one, though the
-    /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check.
+    /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check. So
+    /// is one with a long header.
     #[inline(always)]
     fn locate(&mut self, id: &BlockId) -> Result<Option<Found>, ReadError<M::Error>> {
         self.check_known()?;
@@ -214,8 +215,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             let start = self.log.layout().start(candidate.location);
             if self.checks.is_sound(place.slot) {
                 let left = self.log.layout().segment_bytes().saturating_sub(place.offset) as usize;
-                let mut bytes = [0; HEADER_BYTES_MAX];
-                let bytes = bytes.get_mut(..left.min(HEADER_BYTES_MAX)).unwrap_or_default();
+                let mut bytes = [0; HEADER_BYTES_USUAL];
+                let bytes = bytes.get_mut(..left.min(HEADER_BYTES_USUAL)).unwrap_or_default();
                 let bytes = self.media.look(start, bytes)?;
                 let head = BlockHead::parse_unchecked(bytes, id);
                 if let Some(head) = head.filter(|head| head.record_bytes() <= left as u64) {

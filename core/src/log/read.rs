@@ -3,7 +3,8 @@
 
 use super::{Log, LogError, table};
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, Header, Outline, Place, Tag,
+    CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, HEADER_BYTES_USUAL, Header, Outline, Place,
+    Tag,
 };
 use crate::storage::Storage;
 use crate::types::Location;
@@ -45,7 +46,8 @@ pub trait ReadLog {
         Ok(into)
     }
 
-    /// Reads the header of the record at a place; `None` if no valid one lies there.
+    /// Reads the header of the record at a place; `None` if no valid one lies there. Two reads where it is
+    /// not as short as most are.
     ///
     /// # Errors
     /// The storage refused.
@@ -53,10 +55,15 @@ pub trait ReadLog {
     fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
-        let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
         let seed = self.log().seed(place);
-        let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
-        Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
+        for len in [HEADER_BYTES_USUAL, HEADER_BYTES_MAX] {
+            let Some(bytes) = bytes.get_mut(..left.min(len)) else { break };
+            let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
+            if header.is_some() {
+                return Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64));
+            }
+        }
+        Ok(None)
     }
 
     /// The next valid header in the segment from offset `from` on, wherever records may start.
