@@ -7,7 +7,7 @@ use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::Nodes;
 use super::{Mode, StorageEngine};
-use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_USUAL, Header, Place};
+use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
 use crate::index::Candidate;
 use crate::log::{BodyFlip, BodyState, Log, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -215,8 +215,9 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             let start = self.log.layout().start(candidate.location);
             if self.checks.is_sound(place.slot) {
                 let left = self.log.layout().segment_bytes().saturating_sub(place.offset) as usize;
-                let mut bytes = [0; HEADER_BYTES_USUAL];
-                let bytes = bytes.get_mut(..left.min(HEADER_BYTES_USUAL)).unwrap_or_default();
+                let mut bytes = [0; HEADER_BYTES_MAX];
+                let len = left.min(self.log.usual_header()).min(HEADER_BYTES_MAX);
+                let bytes = bytes.get_mut(..len).unwrap_or_default();
                 let bytes = self.media.look(start, bytes)?;
                 let head = BlockHead::parse_unchecked(bytes, id);
                 if let Some(head) = head.filter(|head| head.record_bytes() <= left as u64) {

@@ -3,8 +3,7 @@
 
 use super::{Log, LogError, table};
 use crate::format::{
-    CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, HEADER_BYTES_USUAL, Header, Outline, Place,
-    Tag,
+    CHECK_BYTES, CHUNK_BYTES, Flip, HEADER_BYTES_MAX, Header, Outline, Place, Tag,
 };
 use crate::storage::Storage;
 use crate::types::Location;
@@ -46,6 +45,14 @@ pub trait ReadLog {
         Ok(into)
     }
 
+    /// In how many bytes a header is looked for at first.
+    fn usual_header(&self) -> usize {
+        self.log().usual_header()
+    }
+
+    /// Notes the length of a header that was read, where that is of use.
+    fn saw_header(&mut self, _header: &Header) {}
+
     /// Reads the header of the record at a place; `None` if no valid one lies there. Two reads where it is
     /// not as short as most are.
     ///
@@ -56,11 +63,12 @@ pub trait ReadLog {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
         let seed = self.log().seed(place);
-        for len in [HEADER_BYTES_USUAL, HEADER_BYTES_MAX] {
+        for len in [self.usual_header(), HEADER_BYTES_MAX] {
             let Some(bytes) = bytes.get_mut(..left.min(len)) else { break };
             let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
-            if header.is_some() {
-                return Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64));
+            if let Some(header) = header {
+                self.saw_header(&header);
+                return Ok((self.log().bytes_of(&header) <= left as u64).then_some(header));
             }
         }
         Ok(None)
@@ -287,5 +295,13 @@ impl<S: Storage> ReadLog for OnStorage<'_, '_, S> {
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.log.read(self.storage, slot, offset, into)
+    }
+
+    fn usual_header(&self) -> usize {
+        self.log.recent_header()
+    }
+
+    fn saw_header(&mut self, header: &Header) {
+        self.log.saw_header(header.bytes);
     }
 }
