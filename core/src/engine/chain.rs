@@ -7,7 +7,7 @@
 //! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
-use super::survey::{Survey, living_predecessor, look_for_header, read_header};
+use super::survey::{Survey, living, look_for_header, read_header};
 use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
 use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
@@ -45,7 +45,7 @@ pub(super) fn find_newest<S: Storage>(
         // (One that is lost may be what a power cut tore, and need not be told of.)
         let header = found.map_err(|lost| refused = lost.or(refused.take())).ok();
         if let Some(header) = header {
-            log.ring.found(slot, header.number, header.erase_count);
+            log.ring.found_header(&header);
             if !planted::is(Fault::NumbersRestart) {
                 log.saw_number(header.number);
             }
@@ -58,6 +58,7 @@ pub(super) fn find_newest<S: Storage>(
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
         let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+        note_again(log, slot, read.as_ref());
         let header = match read {
             Some(header) => header,
             None => make_up_header(log, storage, slot)?,
@@ -91,6 +92,30 @@ pub(super) fn find_newest<S: Storage>(
     // A storage that refuses to be read does not say that there is no store.
     let refused = refused.filter(|_| !planted::is(Fault::RefusalIsNoStore));
     newest.ok_or(refused.map_or(OpenError::NoStore, |error| LogError::Storage(error).into()))
+}
+
+/// A header was read once more. Where it reads otherwise than before, nothing is known of it.
+fn note_again(log: &mut Log<'_>, slot: u32, read: Option<&SegmentHeader>) {
+    let known = log.ring.slot(slot);
+    match read.filter(|header| header.number == known.number()) {
+        Some(header) => log.ring.found_header(header),
+        None => log.ring.found(slot, known.number(), known.erase_count()),
+    }
+}
+
+/// The segment before that with this number in a slot of which nothing is linked yet; `None` if its header is
+/// lost. Reads that only where it was not understood at first.
+fn before<S: Storage>(
+    log: &Log<'_>,
+    storage: &mut S,
+    slot: u32,
+    number: u32,
+) -> Result<Option<Option<Predecessor>>, LogError<S::Error>> {
+    if let Some(before) = log.ring.before(slot, number) {
+        return Ok(Some(before));
+    }
+    let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+    Ok(header.filter(|header| header.number == number).map(|header| header.predecessor))
 }
 
 /// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
@@ -167,16 +192,15 @@ fn protect_chain<S: Storage>(
         return Ok(());
     }
     log.ring.set_state(slot, SlotState::Protected);
-    let mut before = living_predecessor(header, retired);
+    let mut before_it = living(header.predecessor, retired);
     for _ in 0..log.ring.segments() {
-        let Some(predecessor) = before else { break };
+        let Some(predecessor) = before_it else { break };
         if log.ring.slot(predecessor.slot).number() != predecessor.number {
             break;
         }
         log.ring.set_state(predecessor.slot, SlotState::Protected);
-        let header = read_header(storage, log.layout(), predecessor.slot);
-        let header = header.map_err(LogError::Storage)?;
-        before = header.and_then(|header| living_predecessor(&header, retired));
+        let said = before(log, storage, predecessor.slot, predecessor.number)?;
+        before_it = living(said.flatten(), retired);
     }
     Ok(())
 }
@@ -202,14 +226,14 @@ pub(super) fn link_chain<S: Storage>(
             let index = newest.survey.index_before(end);
             Some(Predecessor { slot, number, end, index, sealed: false })
         }
-        None => living_predecessor(&newest.header, newest.retired),
+        None => living(newest.header.predecessor, newest.retired),
     };
     for _ in 0..log.ring.segments() {
         let Some(segment) = next else { return Ok(()) };
-        let header = read_header(storage, log.layout(), segment.slot).map_err(LogError::Storage)?;
+        let said = before(log, storage, segment.slot, segment.number)?;
         log.ring.push_tail(&segment);
-        next = match header.filter(|header| header.number == segment.number) {
-            Some(header) => living_predecessor(&header, newest.retired),
+        next = match said {
+            Some(said) => living(said, newest.retired),
             None => newest_below(log, storage, segment.number, newest.retired)?,
         };
         let in_ring = |slot: u32| log.ring.slot(slot).state() == SlotState::Live;

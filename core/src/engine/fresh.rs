@@ -16,7 +16,7 @@
 
 use super::error::OpenError;
 use super::replay::Replay;
-use super::survey::{Survey, living_predecessor};
+use super::survey::{Survey, living};
 use crate::compaction::Reserve;
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
 use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
@@ -51,7 +51,7 @@ impl FreshPlan {
         survey: &Survey,
         retired: u32,
     ) -> Self {
-        let before = living_predecessor(header, retired);
+        let before = living(header.predecessor, retired);
         if planted::is(Fault::TrustsTheEnd) {
             return Self::trusting(slot, header, survey);
         }

@@ -333,11 +333,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         for _ in 0..self.store.log.ring.live() {
             let Some(at) = slot else { break };
             let Store { storage, log, .. } = &mut self.store;
-            let header = read_header(storage, log.layout(), at).map_err(LogError::Storage)?;
-            match header.filter(|header| header.number == log.ring.slot(at).number()) {
-                Some(header) => replay.begin_segment(header.recovery, header.continues_batch),
-                None => replay.begin_headless(log.ring.slot(at).number()),
+            let number = log.ring.slot(at).number();
+            let mut beginning = log.ring.beginning(at);
+            if beginning.is_none() {
+                let header = read_header(storage, log.layout(), at).map_err(LogError::Storage)?;
+                let header = header.filter(|header| header.number == number);
+                beginning = header.map(|header| (header.recovery, header.continues_batch));
             }
+            match beginning {
+                Some((recovery, continues)) => replay.begin_segment(recovery, continues),
+                None => replay.begin_headless(number),
+            }
+            log.begin_headers();
             let (first, end) = (log.layout().first_offset(), log.ring.slot(at).end());
             replay.segment(&mut self.store, at, first, end)?;
             slot = self.store.log.ring.after(at);

@@ -204,7 +204,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     /// The record of the block with this id.
     ///
     /// In a sound segment the id stands for the header's check: a record that holds another one, though the
-    /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check.
+    /// fingerprint agreed, is nearly always one that has changed since, and is looked at with its check. So
+    /// is one with a long header.
     #[inline(always)]
     fn locate(&mut self, id: &BlockId) -> Result<Option<Found>, ReadError<M::Error>> {
         self.check_known()?;
@@ -215,7 +216,8 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
             if self.checks.is_sound(place.slot) {
                 let left = self.log.layout().segment_bytes().saturating_sub(place.offset) as usize;
                 let mut bytes = [0; HEADER_BYTES_MAX];
-                let bytes = bytes.get_mut(..left.min(HEADER_BYTES_MAX)).unwrap_or_default();
+                let len = left.min(self.log.usual_header()).min(HEADER_BYTES_MAX);
+                let bytes = bytes.get_mut(..len).unwrap_or_default();
                 let bytes = self.media.look(start, bytes)?;
                 let head = BlockHead::parse_unchecked(bytes, id);
                 if let Some(head) = head.filter(|head| head.record_bytes() <= left as u64) {

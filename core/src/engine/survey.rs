@@ -2,8 +2,8 @@
 
 use super::error::{GeometryField, OpenError};
 use crate::format::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, Layout, NotAHeader, Place,
-    Predecessor, Record, SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, LAYOUT_BYTES, LAYOUT_OFFSET, Layout,
+    MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
 };
 use crate::log::{Log, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -148,6 +148,10 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     medium
         .check()
         .map_err(|error| OpenError::Layout(crate::format::LayoutError::Geometry(error)))?;
+    if let Some(only) = only_layout(storage, &medium) {
+        agree(&only, &medium)?;
+        return Layout::new(only.store(), medium, only.segment_bytes()).map_err(OpenError::Layout);
+    }
     let sound = |bytes: &[u8]| FoundHeader::parse(bytes);
     let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
     let newest = match newest_header(storage, &medium, sound) {
@@ -159,6 +163,45 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     // The medium's own capacity and manners count: it may have grown.
     Layout::new(newest.layout.store(), medium, newest.layout.segment_bytes())
         .map_err(OpenError::Layout)
+}
+
+/// The layout of which the medium's first valid header tells, if no other one tells of another, and all can
+/// be read: which of them is the newest does not matter then. What makes a layout stands in few bytes of a
+/// header, and of a sector in which none of the first one's segments starts, the magic is enough. O(sectors)
+/// such reads.
+fn only_layout<S: Storage>(storage: &mut S, medium: &Geometry) -> Option<Layout> {
+    let mut only: Option<(Layout, [u8; LAYOUT_BYTES])> = None;
+    for sector in 0..medium.sectors() {
+        let at = sector * u64::from(medium.erase_bytes);
+        if let Some((layout, first)) = &only {
+            let mut bytes = [0; LAYOUT_BYTES];
+            let starts = at.is_multiple_of(u64::from(layout.segment_bytes()));
+            let may_differ = if starts {
+                storage.read(at + LAYOUT_OFFSET, &mut bytes).ok()?;
+                // Where all bytes are the same, the medium is blank: no store has such sizes.
+                bytes != *first && bytes != [bytes[0]; LAYOUT_BYTES]
+            } else {
+                let magic = bytes.first_chunk_mut::<{ MAGIC.len() }>()?;
+                storage.read(at, magic).ok()?;
+                *magic == MAGIC
+            };
+            if !may_differ {
+                continue;
+            }
+        }
+        let mut bytes = [0; HEADER_BYTES as usize];
+        storage.read(at, &mut bytes).ok()?;
+        match FoundHeader::parse(&bytes).ok() {
+            Some(found) if found.layout.slot_start(found.segment.slot) == at => {
+                let first = bytes.get(LAYOUT_OFFSET as usize..)?.first_chunk()?;
+                if only.replace((found.layout, *first)).is_some() {
+                    return None;
+                }
+            }
+            _ => {}
+        }
+    }
+    only.map(|(layout, _)| layout)
 }
 
 /// The header with the greatest segment number among those that `parse` takes.
@@ -460,7 +503,7 @@ fn find_proof<S: Storage>(
     Ok(None)
 }
 
-/// The header's predecessor, if it is not retired.
-pub(super) fn living_predecessor(header: &SegmentHeader, retired: u32) -> Option<Predecessor> {
-    header.predecessor.filter(|predecessor| predecessor.number > retired)
+/// The predecessor that a header names, if it is not retired.
+pub(super) fn living(before: Option<Predecessor>, retired: u32) -> Option<Predecessor> {
+    before.filter(|before| before.number > retired)
 }

@@ -25,9 +25,10 @@ pub use mend::{Flip, SPOILED};
 pub use outline::{Outline, PageEntry, Subject};
 pub use page::{Column, OFFSET_UNIT};
 pub use record::{
-    CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, Header, HeaderBytes, IndexHeader, Kind,
-    Record, Tag,
+    CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL,
+    Header, HeaderBytes, IndexHeader, Kind, Record, Tag,
 };
 pub use segment::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, NotAHeader, Predecessor, SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, LAYOUT_BYTES, LAYOUT_OFFSET, MAGIC, NotAHeader,
+    Predecessor, SegmentHeader,
 };

@@ -37,6 +37,10 @@ use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, KeyRange, NodeNumber};
 
 /// No header is longer, in bytes.
 pub const HEADER_BYTES_MAX: usize = 56;
+/// Nearly all headers are as short, in bytes: a block's whose version is a time in milliseconds, say.
+pub const HEADER_BYTES_USUAL: usize = 36;
+/// Of blocks with a number and a version of two bytes, in bytes.
+pub const HEADER_BYTES_SHORT: usize = 28;
 /// Length of a checksum, in bytes.
 pub const CHECK_BYTES: u32 = 4;
 /// Length of an entry of an adjacency list, in bytes.

@@ -36,7 +36,13 @@ pub const HEADER_BYTES: u32 = 84;
 /// The version of the media format that this library reads and writes.
 pub const FORMAT_VERSION: u16 = 2;
 
-const MAGIC: [u8; 8] = *b"KAUSALDB";
+/// The first bytes of every header.
+pub const MAGIC: [u8; 8] = *b"KAUSALDB";
+/// What makes a store's layout stands together: write size, store id, number and size of segments, and erase
+/// size. Where that starts in a header, in bytes,
+pub const LAYOUT_OFFSET: u64 = core::mem::offset_of!(Raw, write_bytes) as u64;
+/// and how many bytes that are.
+pub const LAYOUT_BYTES: usize = 32;
 const RECOVERY: u8 = 0x01;
 const CONTINUES: u8 = 0x02;
 const KEEPS_ORDER: u8 = 0x04;
@@ -68,6 +74,7 @@ struct Raw {
 }
 
 const _: () = assert!(size_of::<Raw>() == HEADER_BYTES as usize);
+const _: () = assert!(core::mem::offset_of!(Raw, slot) == LAYOUT_OFFSET as usize + LAYOUT_BYTES);
 
 /// What a segment's header says of the segment's place in the ring.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -15,8 +15,8 @@ use super::ring::{Ring, SlotState};
 use super::staging::{Filling, Staging};
 use super::writer::RecordWriter;
 use crate::format::{
-    CHUNK_BYTES, Crc, HEADER_BYTES, Header, IndexForm, Layout, Outline, Place, Predecessor, Record,
-    Salt, SegmentHeader,
+    CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL, Header, IndexForm,
+    Layout, Outline, Place, Predecessor, Record, Salt, SegmentHeader,
 };
 use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
@@ -94,6 +94,9 @@ pub struct Log<'r> {
     /// Node numbers from here on were never given; written into every segment header.
     pub next_node: u32,
     traffic: Traffic,
+    /// The longest header of a record that was read since the segment before this one was begun, and since
+    /// this one was, in bytes.
+    headers: [u8; 2],
 }
 
 impl<'r> Log<'r> {
@@ -143,6 +146,7 @@ impl<'r> Log<'r> {
             retired: 0,
             next_node: 0,
             traffic: Traffic::default(),
+            headers: [HEADER_BYTES_SHORT as u8; 2],
         })
     }
 
@@ -165,6 +169,28 @@ impl<'r> Log<'r> {
     /// What was asked of the storage so far.
     pub const fn traffic(&self) -> Traffic {
         self.traffic
+    }
+
+    /// In how many bytes an opening looks for a header at first: as many as the longest had of late.
+    pub(super) fn recent_header(&self) -> usize {
+        usize::from(self.headers[0])
+    }
+
+    /// In how many bytes a header is looked for at first, wherever it lies.
+    pub fn usual_header(&self) -> usize {
+        self.recent_header().max(HEADER_BYTES_USUAL)
+    }
+
+    /// Notes the length of a header that was read.
+    pub(super) fn saw_header(&mut self, bytes: u32) {
+        // None is longer than fits.
+        let bytes = u8::try_from(bytes).unwrap_or(u8::MAX);
+        self.headers = self.headers.map(|longest| longest.max(bytes));
+    }
+
+    /// Another segment is read or written: its headers may be shorter.
+    pub fn begin_headers(&mut self) {
+        self.headers = [self.headers[1], HEADER_BYTES_SHORT as u8];
     }
 
     /// Counts live bytes that were moved from the tail.
@@ -468,6 +494,7 @@ impl<'r> Log<'r> {
         self.number_max = number;
         self.is_fresh = header.recovery;
         self.ring.push_head(slot, number);
+        self.begin_headers();
         (self.at, self.flushed, self.whole) = (0, 0, 0);
         let bytes = header.encode(&self.layout);
         debug_assert_eq!(bytes.len(), HEADER_BYTES as usize);

@@ -45,7 +45,16 @@ pub trait ReadLog {
         Ok(into)
     }
 
-    /// Reads the header of the record at a place; `None` if no valid one lies there.
+    /// In how many bytes a header is looked for at first.
+    fn usual_header(&self) -> usize {
+        self.log().usual_header()
+    }
+
+    /// Notes the length of a header that was read, where that is of use.
+    fn saw_header(&mut self, _header: &Header) {}
+
+    /// Reads the header of the record at a place; `None` if no valid one lies there. Two reads where it is
+    /// not as short as most are.
     ///
     /// # Errors
     /// The storage refused.
@@ -53,10 +62,16 @@ pub trait ReadLog {
     fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
-        let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
         let seed = self.log().seed(place);
-        let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
-        Ok(header.filter(|header| self.log().bytes_of(header) <= left as u64))
+        for len in [self.usual_header(), HEADER_BYTES_MAX] {
+            let Some(bytes) = bytes.get_mut(..left.min(len)) else { break };
+            let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
+            if let Some(header) = header {
+                self.saw_header(&header);
+                return Ok((self.log().bytes_of(&header) <= left as u64).then_some(header));
+            }
+        }
+        Ok(None)
     }
 
     /// The next valid header in the segment from offset `from` on, wherever records may start.
@@ -280,5 +295,13 @@ impl<S: Storage> ReadLog for OnStorage<'_, '_, S> {
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.log.read(self.storage, slot, offset, into)
+    }
+
+    fn usual_header(&self) -> usize {
+        self.log.recent_header()
+    }
+
+    fn saw_header(&mut self, header: &Header) {
+        self.log.saw_header(header.bytes);
     }
 }

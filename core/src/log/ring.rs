@@ -1,6 +1,6 @@
 //! The slots of the ring, in RAM: which segment lies where, in which order, and which slots are free.
 
-use crate::format::Predecessor;
+use crate::format::{Predecessor, SegmentHeader};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::Sequence;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -34,10 +34,21 @@ pub struct Slot {
     index: u32,
     erase_count: u32,
     next: u32,
-    state: u16,
-    /// 1 if the segment ends with its last index page, 0 if that is not known.
-    sealed: u16,
+    state: u8,
+    flags: u8,
+    /// While `HEADER` is set and the slot is not live, `next`, `end` and `index` are those of the segment's
+    /// predecessor, whose number is less by this; 0 if there is none.
+    before: u16,
 }
+
+/// The segment ends with its last index page; else that is not known.
+const SEALED: u8 = 0x01;
+/// What the segment's header says is known from one reading of it: the three flags below, and until the slot
+/// is live, its predecessor.
+const HEADER: u8 = 0x02;
+const RECOVERY: u8 = 0x04;
+const CONTINUES: u8 = 0x08;
+const BEFORE_SEALED: u8 = 0x10;
 
 impl Slot {
     /// Number of the segment that lies (or lay last) in the slot; 0 if none is known.
@@ -57,7 +68,7 @@ impl Slot {
 
     /// Whether the segment ends with its last index page, as far as is known.
     pub const fn is_sealed(&self) -> bool {
-        self.sealed != 0
+        self.flags & SEALED != 0
     }
 
     /// How often the slot was erased.
@@ -151,24 +162,69 @@ impl<'r> Ring<'r> {
         self.with(slot, |slot| {
             slot.number = number;
             slot.erase_count = erase_count;
+            slot.flags = 0;
         });
+    }
+
+    /// Notes all that a readable header says of its slot, so that an opening need not read it again.
+    pub fn found_header(&mut self, header: &SegmentHeader) {
+        self.found(header.slot, header.number, header.erase_count);
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let before = header.predecessor;
+        let distance = before.map_or(0, |before| header.number.saturating_sub(before.number));
+        // Numbers that are skipped are few: each opening skips some. Else the header is read again.
+        let Ok(distance) = u16::try_from(distance) else { return };
+        self.with(header.slot, |slot| {
+            slot.before = distance;
+            if let Some(before) = before {
+                (slot.next, slot.end, slot.index) = (before.slot, before.end, before.index);
+            }
+            slot.flags = HEADER
+                | flag(header.recovery, RECOVERY)
+                | flag(header.continues_batch, CONTINUES)
+                | flag(before.is_some_and(|before| before.sealed), BEFORE_SEALED);
+        });
+    }
+
+    /// The segment before that with this number in a slot which is not live yet, as its header says; `None`
+    /// where that is not known.
+    pub fn before(&self, slot: u32, number: u32) -> Option<Option<Predecessor>> {
+        let known = self.slot(slot);
+        let is_known = known.flags & HEADER != 0 && known.state() != SlotState::Live;
+        let before = Predecessor {
+            slot: known.next,
+            number: known.number.saturating_sub(u32::from(known.before)),
+            end: known.end,
+            index: known.index,
+            sealed: known.flags & BEFORE_SEALED != 0,
+        };
+        (is_known && known.number == number).then_some((known.before != 0).then_some(before))
+    }
+
+    /// Whether recovery wrote the live segment in a slot, and whether it goes on with a batch, as its header
+    /// says; `None` where that is not known.
+    pub fn beginning(&self, slot: u32) -> Option<(bool, bool)> {
+        let flags = self.slot(slot).flags;
+        (flags & HEADER != 0).then_some((flags & RECOVERY != 0, flags & CONTINUES != 0))
     }
 
     /// Notes what a slot is to recovery.
     pub fn set_state(&mut self, slot: u32, state: SlotState) {
-        self.with(slot, |slot| slot.state = state as u16);
+        self.with(slot, |slot| slot.state = state as u8);
     }
 
     /// Makes this segment the oldest of the chain.
     pub fn push_tail(&mut self, segment: &Predecessor) {
         let next = self.chain.first;
         self.with(segment.slot, |slot| {
+            // The header of another segment says nothing of this one.
+            let kept = if slot.number == segment.number { slot.flags & !SEALED } else { 0 };
             slot.number = segment.number;
             slot.end = segment.end;
             slot.index = segment.index;
             slot.next = next;
-            slot.state = SlotState::Live as u16;
-            slot.sealed = u16::from(segment.sealed);
+            slot.state = SlotState::Live as u8;
+            slot.flags = kept | if segment.sealed { SEALED } else { 0 };
         });
         if self.chain.len == 0 {
             self.chain.last = segment.slot;
@@ -211,7 +267,9 @@ impl<'r> Ring<'r> {
     fn push(&mut self, queue: fn(&mut Self) -> &mut Queue, slot: u32, state: SlotState) {
         self.with(slot, |slot| {
             slot.next = NO_SLOT;
-            slot.state = state as u16;
+            slot.state = state as u8;
+            // What is linked holds no predecessor any more.
+            slot.flags = 0;
         });
         let last = queue(self).last;
         self.with(last, |last| last.next = slot);
@@ -244,7 +302,6 @@ impl<'r> Ring<'r> {
             slot.number = number;
             slot.end = 0;
             slot.index = 0;
-            slot.sealed = 0;
         });
         self.push(|ring| &mut ring.chain, slot, SlotState::Live);
     }
@@ -254,7 +311,7 @@ impl<'r> Ring<'r> {
         self.with(self.chain.last, |slot| {
             slot.end = segment.end;
             slot.index = segment.index;
-            slot.sealed = u16::from(segment.sealed);
+            slot.flags = if segment.sealed { SEALED } else { 0 };
         });
     }
 
@@ -300,7 +357,7 @@ impl<'r> Ring<'r> {
     pub fn erased(&mut self, slot: u32, state: SlotState) {
         self.with(slot, |slot| {
             slot.erase_count = slot.erase_count.saturating_add(1);
-            slot.state = state as u16;
+            slot.state = state as u8;
         });
     }
 
