@@ -8,6 +8,9 @@ mod session;
 mod size;
 mod stack;
 
+pub(crate) use elf::Elf;
+pub(crate) use machine::built;
+
 use crate::steps::Line;
 use crate::{Failure, House, takes_nothing};
 use machine::Machine;
