@@ -103,8 +103,12 @@ impl Pace {
         }
         let left = (slots * usable + u64::from(ring.rest).min(usable)).saturating_sub(turn);
         let over = if ignores { spare } else { (2 * left).clamp(usable / 2, spare) };
-        let share = u128::from(put) * u128::from(ring.live) / u128::from(over.max(1));
-        let move_bytes = u64::try_from(share).unwrap_or(u64::MAX).max(put.min(usable));
+        // The live bytes as so many times `over` and a rest, whose share is less than `put`: the product of
+        // all would take 128 bits.
+        let (over, times) = (over.max(1), ring.live / over.max(1));
+        let rest = put.checked_mul(ring.live % over).map_or(put, |product| product / over);
+        let share = put.saturating_mul(times).saturating_add(rest);
+        let move_bytes = share.max(put.min(usable));
         let segments = u32::try_from(move_bytes / usable).unwrap_or(u32::MAX);
         Self { move_bytes, free_segments: segments.saturating_add(1) }
     }
