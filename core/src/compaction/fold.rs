@@ -3,7 +3,7 @@
 use super::sort::sort_by_key;
 use crate::edges::KeyChange;
 use crate::format::{CHUNK_BYTES, ENTRY_BYTES, Layout, Record, Subject, entry_bytes};
-use crate::log::{Log, LogError, ReadLog};
+use crate::log::{Appended, Log, LogBytes, LogError, ReadLog};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, List, State, Store};
@@ -35,24 +35,27 @@ struct Merged<'c> {
 }
 
 impl<'c> Merged<'c> {
-    fn start<L: ReadLog>(
-        log: &mut L,
+    const fn new(of: (NodeNumber, Direction), range: KeyRange, changes: &'c [KeyChange]) -> Self {
+        Self { list: List::new(of, range.high), old: None, changes }
+    }
+
+    fn start<E>(
+        &mut self,
+        log: &mut dyn LogBytes<Error = E>,
         state: &State<'_>,
-        of: (NodeNumber, Direction),
-        range: KeyRange,
-        changes: &'c [KeyChange],
-    ) -> Result<Self, LogError<L::Error>> {
-        let mut list = List::over(log, state, of, range)?;
-        let old = list.next(log, state)?;
-        Ok(Self { list, old, changes })
+        from: EdgeKey,
+    ) -> Result<(), LogError<E>> {
+        self.list.start(log, state, from)?;
+        self.old = self.list.next(log, state)?;
+        Ok(())
     }
 
     /// The next edge, those at nodes that are deleted left out, or lost: neither has a home record.
-    fn next<L: ReadLog>(
+    fn next<E>(
         &mut self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         state: &State<'_>,
-    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
+    ) -> Result<Option<EdgeKey>, LogError<E>> {
         loop {
             let (old, change) = (self.old, self.changes.first().copied());
             let (key, there) = match (old, change) {
@@ -260,14 +263,15 @@ fn part_of<S: Storage>(
 }
 
 /// How many entries the record has that covers a key; `None` if it cannot be read.
-fn entries_at<L: ReadLog>(
-    log: &mut L,
+fn entries_at<E>(
+    log: &mut dyn LogBytes<Error = E>,
     state: &State<'_>,
     of: (NodeNumber, Direction),
     key: EdgeKey,
-) -> Result<Option<u32>, LogError<L::Error>> {
-    match List::from(log, state, of, key) {
-        Ok(list) => Ok(Some(list.record_entries())),
+) -> Result<Option<u32>, LogError<E>> {
+    let mut list = List::new(of, None);
+    match list.start(log, state, key) {
+        Ok(()) => Ok(Some(list.record_entries())),
         Err(LogError::Corrupt { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -288,32 +292,61 @@ fn write_part<S: Storage>(
     changes: &[KeyChange],
     quota: u32,
 ) -> Result<Option<EdgeKey>, ApplyError<S::Error>> {
+    let (entries, left) = count_part(store, of, range, changes, quota)?;
+    let written = KeyRange { low: range.low, high: left.or(range.high) };
+    let record = list_record(of, written, entries);
+    let appended = append_part(store, of, range, changes, &record)?;
+    store.apply(&record, appended)?;
+    Ok(left)
+}
+
+/// How many entries a record gets from `range.low` on, at most `quota`, and the first key that is left.
+// These two have frames of their own, one after the other: each holds a list's window.
+#[inline(never)]
+fn count_part<S: Storage>(
+    store: &mut Store<'_, S>,
+    of: (NodeNumber, Direction),
+    range: KeyRange,
+    changes: &[KeyChange],
+    quota: u32,
+) -> Result<(u32, Option<EdgeKey>), LogError<S::Error>> {
     let Store { storage, log, state } = store;
-    let mut reader = log.on(storage);
-    let mut merged = Merged::start(&mut reader, state, of, range, changes)?;
+    let reader = &mut log.on(storage);
+    let mut merged = Merged::new(of, range, changes);
+    merged.start(reader, state, range.low)?;
     let mut entries = 0;
-    let mut left = None;
     // Ends with the list: every turn takes one key.
-    while let Some(key) = merged.next(&mut reader, state)? {
+    while let Some(key) = merged.next(reader, state)? {
         if entries == quota {
-            left = Some(key);
-            break;
+            return Ok((entries, Some(key)));
         }
         entries += 1;
     }
-    let written = KeyRange { low: range.low, high: left.or(range.high) };
-    let record = list_record(of, written, entries);
+    Ok((entries, None))
+}
+
+/// Appends a record with the first entries from `range.low` on, as many as it says.
+#[inline(never)]
+fn append_part<S: Storage>(
+    store: &mut Store<'_, S>,
+    of: (NodeNumber, Direction),
+    range: KeyRange,
+    changes: &[KeyChange],
+    record: &Record,
+) -> Result<Appended, LogError<S::Error>> {
+    let Store { storage, log, state } = store;
     // Opens the next segment now if need be, so that everything that is read below is on media.
-    let mut writer = log.begin(storage, &record, false)?;
-    let mut merged = Merged::start(&mut writer, state, of, range, changes)?;
+    let mut writer = log.begin(storage, record, false)?;
+    let mut merged = Merged::new(of, range, changes);
+    merged.start(&mut writer, state, range.low)?;
+    let Record::Adjacency { entries, .. } = *record else { return writer.end() };
     for _ in 0..entries {
         let Some(key) = merged.next(&mut writer, state)? else { break };
         writer.body(&entry_bytes(key))?;
     }
     let appended = writer.end()?;
     log.flush(storage)?;
-    store.apply(&record, appended)?;
-    Ok(left)
+    Ok(appended)
 }
 
 /// A node that has neither a block nor an edge is nobody's: its number becomes free.

@@ -11,8 +11,13 @@ const SPARE_SLOTS_MIN: u32 = 5;
 const SPARE_PART: u32 = 20;
 /// Moving a segment takes one of so many parts of one more than what lives in it.
 const MOVE_LOSS_PART: i64 = 128;
-/// Logarithm of the parts of a segment in which a turn is computed.
-const UNITS_LOG2: u32 = 10;
+/// Logarithm of the parts of a segment in which a turn is computed at most.
+const PARTS_LOG2: u32 = 10;
+/// Logarithm of the parts that all segments together have at most.
+const SUM_LOG2: u32 = 28;
+/// A segment full of changes of edges is charged what it takes when they are folded, which is more than it
+/// holds; of that, no more than so many segments count.
+const LIVES_MAX: u64 = 4;
 /// A ring with fewer slots could be full with nothing in it.
 const SEGMENTS_MIN: u32 = 8;
 
@@ -119,15 +124,17 @@ impl Turn {
         filled: u32,
         lives: I,
     ) -> Self {
-        // In units of a thousandth of a segment, products of two sums are below 2^63 on any real medium.
-        let unit = filled.checked_ilog2().unwrap_or(0).saturating_sub(UNITS_LOG2);
+        // Sums stay below 2^31, products of two below 2^63.
+        let parts = PARTS_LOG2.min(SUM_LOG2.saturating_sub(reserve.segments.max(1).ilog2()));
+        let unit = filled.max(1).ilog2().saturating_sub(parts);
         let units = |bytes: u64| (bytes >> unit) as i64;
         let usable = units(filled.into()).max(1);
-        let lives = lives.map(|bytes| units(bytes.saturating_add((1 << unit) - 1)));
+        let most = u64::from(filled) * LIVES_MAX;
+        let lives = lives.map(|bytes| units(bytes.min(most) + (1 << unit) - 1));
         let all = lives.clone().sum::<i64>();
         let room = i64::from(reserve.segments.saturating_sub(reserve.step_slots())) * usable;
-        let most = i64::from(reserve.spare_slots()) * usable;
-        let spare = (room - all - usable).clamp(usable, most);
+        let usual = i64::from(reserve.spare_slots()) * usable;
+        let spare = (room - all - usable).min(usual).max(usable);
         let left = units(left.bytes(reserve, filled));
         // What has to be left for the usual pace, times what lives; and the pace that what is left asks for.
         let (mut start, mut needs) = (0, (all, spare));
@@ -135,11 +142,10 @@ impl Turn {
         for live in lives {
             (moved, freed) = (moved + live, freed + usable);
             let takes = moved + freed / MOVE_LOSS_PART - (freed - usable);
-            let asks = moved.saturating_mul(spare).saturating_add(takes.saturating_mul(all));
-            start = start.max(asks);
+            start = start.max(moved * spare + takes * all);
             let put = (left - takes).max(usable / 2);
-            let hoped = moved - moved.saturating_mul(moved) / (2 * all).max(1);
-            if hoped.saturating_mul(needs.1) > needs.0.saturating_mul(put) {
+            let hoped = moved - moved * moved / (2 * all).max(1);
+            if hoped * needs.1 > needs.0 * put {
                 needs = (hoped, put);
             }
         }

@@ -4,7 +4,7 @@
 
 use super::Fold;
 use crate::format::{Record, Subject};
-use crate::log::{LogError, ReadLog};
+use crate::log::{LogBytes, LogError, ReadLog};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Cursor, Intent, List, State, Store};
 use crate::storage::Storage;
@@ -88,13 +88,15 @@ const fn stage_after(direction: Direction) -> Cursor {
 }
 
 /// The first key of a list that is at least `from`.
-fn first_key<L: ReadLog>(
-    log: &mut L,
+fn first_key<E>(
+    log: &mut dyn LogBytes<Error = E>,
     state: &State<'_>,
     list: (NodeNumber, Direction),
     from: EdgeKey,
-) -> Result<Option<EdgeKey>, LogError<L::Error>> {
-    List::from(log, state, list, from)?.next(log, state)
+) -> Result<Option<EdgeKey>, LogError<E>> {
+    let mut list = List::new(list, None);
+    list.start(log, state, from)?;
+    list.next(log, state)
 }
 
 /// Cleans the list of the next node, from a number on; those without one are passed by, a few at a time.
@@ -157,14 +159,15 @@ fn clean_list<S: Storage>(
 }
 
 /// The first edge in a part of a list whose other end is `node`.
-fn first_mention<L: ReadLog>(
-    log: &mut L,
+fn first_mention<E>(
+    log: &mut dyn LogBytes<Error = E>,
     state: &State<'_>,
     of: (NodeNumber, Direction),
     range: KeyRange,
     node: NodeNumber,
-) -> Result<Option<EdgeKey>, LogError<L::Error>> {
-    let mut list = List::over(log, state, of, range)?;
+) -> Result<Option<EdgeKey>, LogError<E>> {
+    let mut list = List::new(of, range.high);
+    list.start(log, state, range.low)?;
     // Ends with the list: every turn takes one key.
     while let Some(key) = list.next(log, state)? {
         if key.number == node {

@@ -2,7 +2,7 @@
 
 use super::Fold;
 use crate::format::{EdgeChange, Header, Place, Record, Subject};
-use crate::log::{CopyAs, LogError, ReadLog, Step, Walk};
+use crate::log::{CopyAs, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, ApplyError, Store};
 use crate::storage::Storage;
@@ -48,7 +48,7 @@ impl TailCursor {
         let from = self.offset.max(store.log.layout().first_offset());
         let end = store.log.ring.slot(slot).end();
         let mut walk = Walk::new(slot, from, end);
-        match walk.next(&mut store.log.on(&mut store.storage))? {
+        match walk.next(store.log.on(&mut store.storage).erased())? {
             Step::End => {
                 retire(store, slot)?;
                 self.offset = 0;

@@ -19,7 +19,7 @@ use super::replay::Replay;
 use super::survey::{Survey, living};
 use crate::compaction::Reserve;
 use crate::format::{Kind, Place, Predecessor, Record, SegmentHeader};
-use crate::log::{CopyAs, Log, LogError, Opening, ReadLog, Step, Walk};
+use crate::log::{CopyAs, Log, LogBytes, LogError, Opening, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::state::Store;
 use crate::storage::Storage;
@@ -179,7 +179,7 @@ fn copy_records<S: Storage>(
 ) -> Result<(), LogError<S::Error>> {
     let mut walk = Walk::new(slot, from, log.layout().segment_bytes());
     while walk.at() < until {
-        let Step::Record { header, offset, .. } = walk.next(&mut log.on(storage))? else {
+        let Step::Record { header, offset, .. } = walk.next(log.on(storage).erased())? else {
             // It was valid when it was surveyed.
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };

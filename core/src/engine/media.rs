@@ -3,7 +3,7 @@
 
 use super::error::ReadError;
 use crate::format::{BlockHead, CHECK_BYTES, Crc, Place};
-use crate::log::{BodyFlip, Log, LogError, ReadLog};
+use crate::log::{BodyFlip, Log, LogBytes, LogError};
 use crate::memory::{Arena, prefetch};
 use crate::storage::{Storage, read_around};
 use crate::types::{BlockId, BlockRef};
@@ -266,11 +266,15 @@ pub(super) struct Reading<'a, 'r, M> {
     pub(super) media: &'a mut M,
 }
 
-impl<M: Media> ReadLog for Reading<'_, '_, M> {
+impl<M: Media> LogBytes for Reading<'_, '_, M> {
     type Error = M::Error;
 
     fn log(&self) -> &Log<'_> {
         self.log
+    }
+
+    fn erased(&mut self) -> &mut dyn LogBytes<Error = M::Error> {
+        self
     }
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<M::Error>> {

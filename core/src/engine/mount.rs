@@ -141,7 +141,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; or the storage refused.
     /// Nothing is lost by an opening that fails.
-    #[inline(never)]
+    #[inline]
     pub fn open(
         storage: S,
         region: &'r mut [MaybeUninit<u8>],
@@ -149,10 +149,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         config: Config,
     ) -> Result<Self, OpenError<S::Error>> {
         // Mounted where it lies: moved out of the result, it would take twice its size of the stack.
+        // Inlined, so that an image whose config is a constant has the repair only if it asks for it.
         let mut opened = Self::carve(storage, region, capacity, config, Mode::Writing);
         if let Ok(engine) = &mut opened {
             engine.mount()?;
-            engine.repair_if_asked()?;
+            match config.on_damage {
+                OnDamage::Repair => engine.repair_if_asked()?,
+                OnDamage::Say | OnDamage::Refuse => {}
+            }
         }
         opened
     }
@@ -268,7 +272,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if by_pages {
             self.store.state.stop_counting();
         }
-        let mut replay = self.replay_chain().map_err(|error| match error {
+        let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
+        self.replay_chain(&mut replay).map_err(|error| match error {
             // There is room for bodies somewhat longer than the capacity says; what it says is told.
             OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => {
                 let capacity = u64::from(self.capacity.block_bytes);
@@ -327,8 +332,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Applies every record of the chain.
     #[inline(never)]
-    fn replay_chain(&mut self) -> Result<Replay, OpenError<S::Error>> {
-        let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
+    fn replay_chain(&mut self, replay: &mut Replay) -> Result<(), OpenError<S::Error>> {
         let mut slot = self.store.log.ring.tail();
         for _ in 0..self.store.log.ring.live() {
             let Some(at) = slot else { break };
@@ -349,7 +353,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             replay.segment(&mut self.store, at, first, end)?;
             slot = self.store.log.ring.after(at);
         }
-        Ok(replay)
+        Ok(())
     }
 }
 
@@ -365,7 +369,7 @@ fn check_capacity<E>(layout: &Layout, capacity: &Capacity) -> Result<(), OpenErr
     if layout.segment_bytes() > capacity.segment_bytes {
         return too_many(Limit::SegmentBytes, layout.segment_bytes(), capacity.segment_bytes);
     }
-    let write_bytes = layout.geometry().write_bytes;
+    let write_bytes = layout.geometry().write_bytes.max(1);
     if capacity.buffer_bytes < write_bytes || !capacity.buffer_bytes.is_multiple_of(write_bytes) {
         let whole = capacity.buffer_bytes.max(1).next_multiple_of(write_bytes.max(1));
         return too_many(Limit::BufferBytes, whole, capacity.buffer_bytes);

@@ -31,15 +31,14 @@ impl<'e, 'r, M: Media> Neighbours<'e, 'r, M> {
     ) -> Result<Self, ReadError<M::Error>> {
         let state = reader.state;
         let node = reader.node(id)?;
-        let list = match node {
-            Some(node) => {
-                reader.check_list(node, direction)?;
-                let from = EdgeKey { kind: kind.map_or(0, |kind| kind.0), ..EdgeKey::MIN };
-                Some(List::from(&mut reader.reading(), state, (node, direction), from)?)
-            }
-            None => None,
-        };
-        Ok(Self { reader, id: *id, direction, kind, node, list, pending: None })
+        let list = node.map(|node| List::new((node, direction), None));
+        let mut neighbours = Self { reader, id: *id, direction, kind, node, list, pending: None };
+        if let (Some(node), Some(list)) = (node, &mut neighbours.list) {
+            neighbours.reader.check_list(node, direction)?;
+            let from = EdgeKey { kind: kind.map_or(0, |kind| kind.0), ..EdgeKey::MIN };
+            list.start(&mut neighbours.reader.reading(), state, from)?;
+        }
+        Ok(neighbours)
     }
 
     /// The next edge.

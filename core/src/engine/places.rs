@@ -83,7 +83,9 @@ impl<S: Storage> StorageEngine<'_, S> {
         adds: u32,
     ) -> Result<(), WriteError<S::Error>> {
         let Store { storage, log, state } = &mut self.store;
-        let entries = List::from(&mut log.on(storage), state, of, key)?.record_entries();
+        let mut list = List::new(of, None);
+        list.start(&mut log.on(storage), state, key)?;
+        let entries = list.record_entries();
         let pending = state.pending.halves(of.0, of.1).count() as u32;
         let hubs = &state.hubs;
         let longest = adjacency_entries_max(log.layout());

@@ -115,10 +115,10 @@ impl<'r> Plan<'r> {
         end: usize,
     ) -> Result<Seen, LogError<S::Error>> {
         let operations = batch.operations();
-        let id = operations.get(at).and_then(|operation| operation.id(end));
-        let id = id.copied().unwrap_or_default();
+        let nobody = BlockId::default();
+        let id = operations.get(at).and_then(|operation| operation.id(end)).unwrap_or(&nobody);
         let places = (operations.len() * PLACES).min(self.table.len()).max(1);
-        let mut place = store.state.index.hash(&id).home(places as u32) as usize;
+        let mut place = store.state.index.hash(id).home(places as u32) as usize;
         for _ in 0..places {
             let entry = self.table.get(place).copied().unwrap_or_default();
             if entry.key == 0 {
@@ -126,14 +126,14 @@ impl<'r> Plan<'r> {
             }
             let (by, end) = ((entry.key - 1) / 2, (entry.key - 1) % 2);
             let known = operations.get(by as usize).and_then(|by| by.id(end as usize));
-            if known == Some(&id) {
+            if known == Some(id) {
                 return Ok(Seen { place, entry });
             }
-            place = (place + 1) % places;
+            place = if place + 1 < places { place + 1 } else { 0 };
         }
         let mut entry = Entry { key: (at * 2 + end + 1) as u32, number: NONE, ..Entry::default() };
         if let Some((number, _, home)) =
-            store.state.lookup(&mut store.log.on(&mut store.storage), &id)?
+            store.state.lookup(&mut store.log.on(&mut store.storage), id)?
         {
             entry.number = number.get();
             if let Subject::Block { version, .. } = home.subject {

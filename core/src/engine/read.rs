@@ -9,7 +9,7 @@ use super::scan::Nodes;
 use super::{Mode, StorageEngine};
 use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
 use crate::index::Candidate;
-use crate::log::{BodyFlip, BodyState, Log, LogError, ReadLog, Step, Walk};
+use crate::log::{BodyFlip, BodyState, Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::state::{Adjacency, State, Store};
 use crate::storage::{MappedStorage, Storage};
@@ -488,7 +488,7 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         // Nothing is mended: a header that would have to be cannot be read unchecked later.
         let mut walk = Walk::new(slot, first, self.log.end_of(slot)).checking_bodies().unproven();
         loop {
-            match walk.next(&mut self.reading())? {
+            match walk.next(self.reading().erased())? {
                 Step::End => return Ok(true),
                 Step::Invalid { .. } | Step::Named { .. } => return Ok(false),
                 Step::Record { .. } => {}

@@ -208,7 +208,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         if state.intents.contains(of.0) {
             return Ok(None);
         }
-        let mut list = List::from(&mut log.on(storage), state, of, from)?;
+        let mut list = List::new(of, None);
+        list.start(&mut log.on(storage), state, from)?;
         loop {
             let Store { storage, log, state } = &mut self.store;
             let Some(key) = list.next(&mut log.on(storage), state)? else { return Ok(None) };

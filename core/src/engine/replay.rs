@@ -100,7 +100,7 @@ impl Replay {
                 TableStep::Record { outline, offset } => {
                     in_damage = false;
                     let place = Place { slot, offset };
-                    self.record(store, &outline, place, || walk.back_at(&outline, offset))?;
+                    self.record(store, &outline, place, &walk)?;
                 }
             }
         }
@@ -111,7 +111,7 @@ impl Replay {
         store: &mut Store<'_, S>,
         outline: &Outline,
         at: Place,
-        walk_here: impl FnOnce() -> TableWalk,
+        walk: &TableWalk,
     ) -> Result<(), ApplyError<S::Error>> {
         check_body(store, outline, at)?;
         let cut_off = self.at_tail || self.behind_damage;
@@ -124,9 +124,7 @@ impl Replay {
             (Subject::BatchEnd { records }, _) => self.end_run(store, records, at),
             (_, true) if planted::is(Fault::BatchNeedsNoEnd) => self.apply(store, outline, at),
             (_, true) => {
-                let new = || Run { walk: walk_here(), records: 0, cut_off };
-                let run = self.run.get_or_insert_with(new);
-                run.records += 1;
+                self.count_in_run(walk, outline, at, cut_off);
                 // If its end is written again, these are given, and no header said so yet.
                 store.log.saw_node(outline.subject.number());
                 Ok(())
@@ -138,16 +136,36 @@ impl Replay {
                 }
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
                 // the end of the batch that is damaged.
-                if let Some(run) = self.run.take().filter(|run| run.cut_off) {
-                    self.apply_run(store, run, at)?;
-                }
+                self.end_half_run(store, at)?;
                 self.last = Some(at);
                 self.apply(store, outline, at)
             }
         }
     }
 
+    /// Counts a record of a batch, which may be its first.
+    // A walk is large: nobody who goes on from here has room for another one on the stack.
+    #[inline(never)]
+    fn count_in_run(&mut self, walk: &TableWalk, outline: &Outline, at: Place, cut_off: bool) {
+        let new = || Run { walk: walk.back_at(outline, at.offset), records: 0, cut_off };
+        self.run.get_or_insert_with(new).records += 1;
+    }
+
+    /// Applies what is there of a batch whose end is damaged.
+    #[inline(never)]
+    fn end_half_run<S: Storage>(
+        &mut self,
+        store: &mut Store<'_, S>,
+        at: Place,
+    ) -> Result<(), ApplyError<S::Error>> {
+        match self.run.take() {
+            Some(run) if run.cut_off => self.apply_run(store, run.walk, at),
+            _ => Ok(()),
+        }
+    }
+
     /// The batch is whole: walks over it once more, applying.
+    #[inline(never)]
     fn end_run<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
@@ -160,17 +178,16 @@ impl Replay {
         if is_counted && run.records != records && !(run.cut_off && records > 0) {
             return Ok(());
         }
-        self.apply_run(store, run, at)
+        self.apply_run(store, run.walk, at)
     }
 
     /// Applies the records of a batch up to a place.
     fn apply_run<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
-        run: Run,
+        mut walk: TableWalk,
         at: Place,
     ) -> Result<(), ApplyError<S::Error>> {
-        let mut walk = run.walk;
         for _ in 0..store.log.ring.live() {
             let is_last = walk.slot() == at.slot;
             self.apply_batch_records(

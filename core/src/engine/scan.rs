@@ -11,7 +11,7 @@ use super::media::Media;
 use super::read::Reader;
 use crate::format::{Header, Place, Record, Subject};
 use crate::index::Homes;
-use crate::log::{Log, ReadLog, Step, Walk};
+use crate::log::{Log, ReadLog, Step, Walk, read_header};
 use crate::planted::{self, Fault};
 use crate::types::{BlockId, Location, Sequence};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -188,7 +188,10 @@ impl<M: Media> Scanning<'_, '_, '_, M> {
         while let Some(slot) = self.cursor.slot() {
             if let Some(offset) = self.cursor.pop(self.window) {
                 let place = Place { slot, offset };
-                let header = self.reader.reading().mended_header(place)?;
+                let header = match read_header(&mut self.reader.reading(), place)? {
+                    None => self.reader.reading().mended_header(place)?,
+                    header => header,
+                };
                 let segment = self.reader.log.ring.slot(slot).number();
                 let header = header.ok_or(ReadError::Corrupt { segment, offset })?;
                 return Ok(Some((header, place)));
@@ -261,7 +264,7 @@ impl<M: Media> Scanning<'_, '_, '_, M> {
         // Pages name the one before them, each at a lower offset.
         while page >= first {
             let place = Place { slot, offset: page };
-            let Some(header) = self.reader.reading().header(place)? else { break };
+            let Some(header) = read_header(&mut self.reader.reading(), place)? else { break };
             let Record::Index(index) = header.record else { break };
             let behind = page + log.bytes_of(&header) as u32;
             if behind < below {

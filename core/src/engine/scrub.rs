@@ -10,7 +10,7 @@ use super::error::WriteError;
 use super::survey::header_is_whole;
 use crate::compaction::{TailStep, carry_named, move_record};
 use crate::format::{Header, Place, Subject};
-use crate::log::{BodyState, LogError, ReadLog, Step, Walk};
+use crate::log::{BodyState, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::state::Store;
 use crate::storage::Storage;
 
@@ -102,7 +102,7 @@ impl<S: Storage> StorageEngine<'_, S> {
         done.read_bytes += u64::from(end);
         loop {
             let Store { storage, log, state } = &mut self.store;
-            match walk.next(&mut log.on(storage))? {
+            match walk.next(log.on(storage).erased())? {
                 Step::End => return Ok(()),
                 Step::Named { outline, offset } => {
                     if self.scrub_named(Place { slot, offset }, &outline.subject, done)? {

@@ -5,7 +5,7 @@ use crate::format::{
     FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, LAYOUT_BYTES, LAYOUT_OFFSET, Layout,
     MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
 };
-use crate::log::{Log, LogError, ReadLog, Step, Walk};
+use crate::log::{Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
 use crate::storage::{Geometry, Storage, read_around};
 
@@ -337,7 +337,7 @@ impl Survey {
         let mut in_hole = false;
         // Ends with the segment: every turn moves on by the alignment at least.
         loop {
-            match walk.next(&mut log.on(storage))? {
+            match walk.next(log.on(storage).erased())? {
                 Step::End => return Ok(survey),
                 Step::Record { header, offset, bytes } => {
                     in_hole = false;

@@ -4,7 +4,7 @@ use super::error::ReadError;
 use super::survey::{header_is_whole, read_header};
 use super::{Mode, StorageEngine};
 use crate::format::{Layout, Outline, Place, Subject};
-use crate::log::{BodyState, Log, LogError, ReadLog, Step, Walk};
+use crate::log::{BodyState, Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::state::{Charge, List, Share, Store};
 use crate::storage::Storage;
 use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber, Sequence};
@@ -232,7 +232,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let mut walk = Walk::new(at, log.layout().first_offset(), log.end_of(at));
             let mut in_damage = false;
             loop {
-                match walk.next(&mut log.on(storage))? {
+                match walk.next(log.on(storage).erased())? {
                     Step::End => break,
                     Step::Named { outline, offset } => {
                         in_damage = false;
@@ -370,7 +370,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             return Ok(());
         }
         let Store { storage, log, state } = &mut *store;
-        let mut list = List::from(&mut log.on(storage), state, of, EdgeKey::MIN)?;
+        let mut list = List::new(of, None);
+        list.start(&mut log.on(storage), state, EdgeKey::MIN)?;
         loop {
             let Store { storage, log, state } = &mut *store;
             let Some(key) = list.next(&mut log.on(storage), state)? else { break };
@@ -454,6 +455,7 @@ pub(super) fn lists<S: Storage>(
     if let Some(half) = state.pending_half(of, key) {
         return Ok(half.add);
     }
-    let mut list = List::from(&mut log.on(storage), state, of, key)?;
+    let mut list = List::new(of, None);
+    list.start(&mut log.on(storage), state, key)?;
     Ok(list.next(&mut log.on(storage), state)? == Some(key))
 }

@@ -31,10 +31,12 @@ pub enum IndexForm {
 pub struct Layout {
     store: StoreId,
     geometry: Geometry,
-    segment_bytes: NonZeroU32,
-    /// These follow from the above; each read asks for them, and divides by them.
-    align: NonZeroU32,
+    segment_bytes: u32,
+    /// These follow from the above; each read asks for them.
+    align: u32,
+    align_shift: u32,
     units_per_segment: NonZeroU32,
+    segments: u32,
 }
 
 impl Layout {
@@ -49,7 +51,7 @@ impl Layout {
     ) -> Result<Self, LayoutError> {
         geometry.check().map_err(LayoutError::Geometry)?;
         let (erase, write) = (geometry.erase_bytes, geometry.write_bytes);
-        let units_fit = segment_bytes / write.max(1) >= SEGMENT_UNITS_MIN;
+        let units_fit = segment_bytes >= write.saturating_mul(SEGMENT_UNITS_MIN);
         if !segment_bytes.is_multiple_of(erase) || !units_fit || segment_bytes > SEGMENT_BYTES_MAX {
             return Err(LayoutError::SegmentSize {
                 given: segment_bytes,
@@ -64,11 +66,12 @@ impl Layout {
         if geometry.capacity_bytes > max {
             return Err(LayoutError::Capacity { given: geometry.capacity_bytes, max });
         }
-        // None of them is 0, since units fit; the compiler does not know.
-        let [segment_bytes, align, units_per_segment] =
-            [segment_bytes, align, segment_bytes / align.max(1)]
-                .map(|size| NonZeroU32::new(size).unwrap_or(NonZeroU32::MIN));
-        Ok(Self { store, geometry, segment_bytes, align, units_per_segment })
+        // A power of two, like the write size; a segment has many of them.
+        let align_shift = align.trailing_zeros();
+        let units_per_segment = NonZeroU32::MIN.saturating_add((segment_bytes >> align_shift) - 1);
+        // Fits: the capacity is at most 2^32 alignment units.
+        let segments = (geometry.capacity_bytes / u64::from(segment_bytes).max(1)) as u32;
+        Ok(Self { store, geometry, segment_bytes, align, align_shift, units_per_segment, segments })
     }
 
     /// The store's id.
@@ -83,23 +86,38 @@ impl Layout {
 
     /// Size of a segment, in bytes.
     pub const fn segment_bytes(&self) -> u32 {
-        self.segment_bytes.get()
+        self.segment_bytes
     }
 
     /// Number of whole segments on the medium.
     pub const fn segments(&self) -> u32 {
-        // Fits: the capacity is at most 2^32 alignment units, and a segment is many of them.
-        (self.geometry.capacity_bytes / self.segment_bytes.get() as u64) as u32
+        self.segments
     }
 
     /// Every record starts at, and is padded to, a multiple of this.
     pub const fn align(&self) -> u32 {
-        self.align.get()
+        self.align
     }
 
     /// `bytes`, rounded up to the alignment.
     pub const fn padded(&self, bytes: u32) -> u32 {
-        bytes.next_multiple_of(self.align())
+        (bytes + (self.align - 1)) & !(self.align - 1)
+    }
+
+    /// `bytes`, rounded up to the alignment.
+    pub const fn padded_long(&self, bytes: u64) -> u64 {
+        let rest = self.align as u64 - 1;
+        (bytes + rest) & !rest
+    }
+
+    /// Whether `bytes` is a multiple of the alignment.
+    pub const fn is_aligned(&self, bytes: u32) -> bool {
+        bytes & (self.align - 1) == 0
+    }
+
+    /// Whole units of the alignment in `bytes`.
+    pub const fn units(&self, bytes: u64) -> u64 {
+        bytes >> self.align_shift
     }
 
     /// Offset of the first record in a segment.
@@ -109,7 +127,7 @@ impl Layout {
 
     /// Which columns the index pages have.
     pub const fn index_form(&self) -> IndexForm {
-        if self.segment_bytes.get() >= LARGE_SEGMENT_BYTES {
+        if self.segment_bytes >= LARGE_SEGMENT_BYTES {
             IndexForm::Columns
         } else {
             IndexForm::Offsets
@@ -118,33 +136,37 @@ impl Layout {
 
     /// Erase sectors in a segment.
     pub const fn sectors_per_segment(&self) -> u32 {
-        match self.segment_bytes.get().checked_div(self.geometry.erase_bytes) {
+        // Checked: there are bytes in a sector.
+        match self.segment_bytes.checked_div(self.geometry.erase_bytes) {
             Some(sectors) => sectors,
-            None => 0, // The geometry was checked.
+            None => 0,
         }
     }
 
     /// Where the segment in this slot starts on the medium, in bytes.
     pub const fn slot_start(&self, slot: u32) -> u64 {
-        slot as u64 * self.segment_bytes.get() as u64
+        slot as u64 * self.segment_bytes as u64
     }
 
     /// The location of the record at `offset` bytes in `slot`.
     pub const fn location(&self, slot: u32, offset: u32) -> Location {
-        Location::new(((self.slot_start(slot) + offset as u64) / self.align() as u64) as u32)
+        // A segment has a whole number of units, so that 32 bits do: locations reach all of the medium.
+        let units = slot.wrapping_mul(self.units_per_segment.get());
+        Location::new(units.wrapping_add(offset >> self.align_shift))
     }
 
     /// Slot and offset, in bytes, of a location.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub const fn place(&self, location: Location) -> Place {
-        let slot = location.get() / self.units_per_segment.get();
-        Place { slot, offset: location.get() % self.units_per_segment.get() * self.align.get() }
+        let units = self.units_per_segment.get();
+        let slot = location.get() / units;
+        Place { slot, offset: (location.get() % units) << self.align_shift }
     }
 
     /// Where the record of a location starts on the medium, in bytes.
     #[inline]
     pub const fn start(&self, location: Location) -> u64 {
-        location.get() as u64 * self.align.get() as u64
+        (location.get() as u64) << self.align_shift
     }
 }
 

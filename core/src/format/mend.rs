@@ -52,15 +52,14 @@ impl Flip {
 
 impl Header {
     /// The header that these bytes are but for one flipped bit. O(bits of a header) checks of it.
-    pub fn mend(bytes: &[u8], seed: Crc) -> Option<Self> {
-        let mut copy = [0; HEADER_BYTES_MAX];
+    /// The bytes are flipped one by one, and left as they were.
+    pub fn mend(bytes: &mut [u8], seed: Crc) -> Option<Self> {
         let len = bytes.len().min(HEADER_BYTES_MAX);
-        let copy = copy.get_mut(..len)?;
-        copy.copy_from_slice(bytes.get(..len)?);
+        let bytes = bytes.get_mut(..len)?;
         for at in 0..len * 8 {
-            *copy.get_mut(at / 8)? ^= 1 << (at % 8);
-            let found = Self::parse(copy, seed);
-            *copy.get_mut(at / 8)? ^= 1 << (at % 8);
+            *bytes.get_mut(at / 8)? ^= 1 << (at % 8);
+            let found = Self::parse(bytes, seed);
+            *bytes.get_mut(at / 8)? ^= 1 << (at % 8);
             // A flip behind the header changes nothing, and the bytes were no header as they were.
             if found.is_some() {
                 return found;

@@ -11,7 +11,9 @@ use crate::types::{BlockId, Direction, EdgeKind, KeyRange, NodeNumber};
 const LIST_BYTES_MIN: u32 = 7 + ENTRY_BYTES + CHECK_BYTES;
 
 /// What a record is about.
+// Which it is takes a whole word, as in a record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub enum Subject {
     /// The newest content of a node.
     Block {

@@ -52,7 +52,10 @@ const MARKED: u8 = 0x20;
 const UNUSED: u8 = 0xC0;
 
 /// What a record says.
+// Which it is takes a whole word: behind a byte, what is copied with it would lie across words, and be copied
+// byte by byte on a Cortex-M.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
 pub enum Record {
     /// The newest content of a node.
     Block {
@@ -430,7 +433,7 @@ impl Header {
     /// Reads the header at the start of `bytes` (up to [`HEADER_BYTES_MAX`] of them) and checks it.
     ///
     /// `None` if there is no valid header: there is nothing more that could be said of such bytes.
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub fn parse(bytes: &[u8], seed: Crc) -> Option<Self> {
         let mut reader = varint::Reader::new(bytes);
         let tag = Tag::new(reader.byte()?)?;
@@ -494,7 +497,7 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
 }
 
 /// The fields of a block: number, version, lengths. Its id is behind them.
-#[inline]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub(super) fn block_fields(reader: &mut varint::Reader<'_>) -> Option<(NodeNumber, u64, [u32; 3])> {
     let number = NodeNumber::new(reader.u32()?);
     let version = reader.u64()?;

@@ -62,12 +62,12 @@ impl<'b> Reader<'b> {
         None
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub(super) fn u32(&mut self) -> Option<u32> {
         u32::try_from(self.u64()?).ok()
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
     pub(super) fn u16(&mut self) -> Option<u16> {
         u16::try_from(self.u64()?).ok()
     }

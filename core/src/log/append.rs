@@ -327,7 +327,8 @@ impl<'r> Log<'r> {
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
         let len = record.bytes(self.layout.index_form());
-        LogError::RecordTooLarge { len, max: u64::from(Self::record_bytes_max(&self.layout)) }
+        let len = u32::try_from(len).unwrap_or(u32::MAX);
+        LogError::RecordTooLarge { len, max: Self::record_bytes_max(&self.layout) }
     }
 
     /// Whether the record fits into the open segment, with the index page that will describe it.
@@ -338,9 +339,8 @@ impl<'r> Log<'r> {
         if len > u64::from(self.layout.segment_bytes()) || !body_fits {
             return Err(self.too_large(record));
         }
-        let align = u64::from(self.layout.align());
-        let page = self.page.bytes_with(record).next_multiple_of(align);
-        let end = u64::from(self.at) + len.next_multiple_of(align) + page;
+        let page = self.layout.padded_long(self.page.bytes_with(record));
+        let end = u64::from(self.at) + self.layout.padded_long(len) + page;
         Ok(end <= u64::from(self.layout.segment_bytes()))
     }
 
@@ -579,8 +579,7 @@ impl<'r> Log<'r> {
 
     /// Length of a record in bytes, padding included.
     pub fn bytes_of(&self, header: &Header) -> u64 {
-        let bytes = header.record_bytes(self.layout.index_form());
-        bytes.next_multiple_of(u64::from(self.layout.align()))
+        self.layout.padded_long(header.record_bytes(self.layout.index_form()))
     }
 
     /// What the record with this header is about.

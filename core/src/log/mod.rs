@@ -23,7 +23,7 @@ mod writer;
 
 pub use append::{Appended, Copied, CopyAs, Log, Opening, RECOVERY_RESERVE, Synced, Traffic};
 pub use page::{OpenPage, SealedPage};
-pub use read::{BodyFlip, BodyState, OnStorage, ReadLog};
+pub use read::{BodyFlip, BodyState, LogBytes, OnStorage, ReadLog, read_header};
 pub use ring::{Ring, Slot, SlotState};
 pub use staging::Source;
 pub use table::{TableStep, TableWalk};
@@ -47,10 +47,10 @@ pub enum LogError<E> {
     },
     /// The record is larger than a segment, or than the capacity allows.
     RecordTooLarge {
-        /// Length of the record, in bytes.
-        len: u64,
+        /// Length of the record, in bytes; `u32::MAX` where it is longer.
+        len: u32,
         /// The longest that fits, in bytes.
-        max: u64,
+        max: u32,
     },
     /// Every segment number is taken: none is given twice, since old bytes would validate again. What the
     /// store holds can be read, and salvaged to a new one.

@@ -5,7 +5,7 @@
 //! describe, and the columns serve a [`TablePage`] that is read.
 
 use super::table::{Cursor, Page};
-use super::{LogError, ReadLog};
+use super::{LogBytes, LogError};
 use crate::format::{
     Column, Header, IndexForm, IndexHeader, Kind, OFFSET_UNIT, PageEntry, Record, Tag,
 };
@@ -246,11 +246,11 @@ impl<'r> TablePage<'r> {
     }
 
     /// Reads the columns of a page, in place of those that it holds. One read a column.
-    pub(super) fn load<L: ReadLog>(
+    pub(super) fn load<E>(
         &mut self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         page: Page,
-    ) -> Result<(), LogError<L::Error>> {
+    ) -> Result<(), LogError<E>> {
         self.page = None;
         let columns = self.columns.get_mut(&Table::token());
         let counts = [page.header.entries, page.header.ids, page.header.edges];

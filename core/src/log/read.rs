@@ -9,15 +9,22 @@ use crate::storage::Storage;
 use crate::types::Location;
 
 /// How much of a body is read at once where it is only looked at, in bytes.
-pub(super) const LOOK_BYTES: usize = 256;
+/// (It lies on the stack, of which a board has little.)
+pub(super) const LOOK_BYTES: usize = if cfg!(target_os = "none") { 64 } else { 256 };
 
 /// A log and a way to read its bytes.
-pub trait ReadLog {
+///
+/// Who reads records takes `&mut dyn LogBytes`: so that the code that reads lists, mends headers and looks
+/// into index pages is there once, and not once for each way to read.
+pub trait LogBytes {
     /// What the storage says when it refuses.
     type Error;
 
     /// The log.
     fn log(&self) -> &Log<'_>;
+
+    /// The same, so that all ways to read share the code that takes it.
+    fn erased(&mut self) -> &mut dyn LogBytes<Error = Self::Error>;
 
     /// Reads `into.len()` bytes at `offset` in `slot`.
     ///
@@ -53,25 +60,53 @@ pub trait ReadLog {
     /// Notes the length of a header that was read, where that is of use.
     fn saw_header(&mut self, _header: &Header) {}
 
-    /// Reads the header of the record at a place; `None` if no valid one lies there. Two reads where it is
-    /// not as short as most are.
+    /// The check over `len` bytes at a place. In small reads, unless there is a better way.
     ///
     /// # Errors
     /// The storage refused.
-    #[inline]
-    fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
-        let mut bytes = [0; HEADER_BYTES_MAX];
-        let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
-        let seed = self.log().seed(place);
-        for len in [self.usual_header(), HEADER_BYTES_MAX] {
-            let Some(bytes) = bytes.get_mut(..left.min(len)) else { break };
-            let header = Header::parse(self.look(place.slot, place.offset, bytes)?, seed);
-            if let Some(header) = header {
-                self.saw_header(&header);
-                return Ok((self.log().bytes_of(&header) <= left as u64).then_some(header));
-            }
+    fn check_of(&mut self, place: Place, len: u32) -> Result<u32, LogError<Self::Error>> {
+        let mut crc = self.log().seed(place);
+        for done in (0..len).step_by(LOOK_BYTES) {
+            let mut piece = [0; LOOK_BYTES];
+            let take = (len - done).min(LOOK_BYTES as u32);
+            let piece = piece.get_mut(..take as usize).unwrap_or_default();
+            crc = crc.and(self.look(place.slot, place.offset + done, piece)?);
         }
-        Ok(None)
+        Ok(crc.get())
+    }
+}
+
+/// Reads the header of the record at a place; `None` if no valid one lies there. Two reads where it is not as
+/// short as most are. For loops over many of them: each way to read gets code of its own.
+///
+/// # Errors
+/// The storage refused.
+#[inline]
+pub fn read_header<L: LogBytes + ?Sized>(
+    log: &mut L,
+    place: Place,
+) -> Result<Option<Header>, LogError<L::Error>> {
+    let mut bytes = [0; HEADER_BYTES_MAX];
+    let left = log.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
+    let seed = log.log().seed(place);
+    for len in [log.usual_header(), HEADER_BYTES_MAX] {
+        let Some(bytes) = bytes.get_mut(..left.min(len)) else { break };
+        let header = Header::parse(log.look(place.slot, place.offset, bytes)?, seed);
+        if let Some(header) = header {
+            log.saw_header(&header);
+            return Ok((log.log().bytes_of(&header) <= left as u64).then_some(header));
+        }
+    }
+    Ok(None)
+}
+
+impl<E> dyn LogBytes<Error = E> + '_ {
+    /// Reads the header of the record at a place; `None` if no valid one lies there.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<E>> {
+        read_header(self, place)
     }
 
     /// The next valid header in the segment from offset `from` on, wherever records may start.
@@ -79,12 +114,13 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
-    fn next_header(
+    pub fn next_header(
         &mut self,
         slot: u32,
         from: u32,
-    ) -> Result<Option<(u32, Header)>, LogError<Self::Error>> {
-        let (end, align) = (self.log().layout().segment_bytes(), self.log().layout().align());
+    ) -> Result<Option<(u32, Header)>, LogError<E>> {
+        let layout = self.log().layout();
+        let (end, align) = (layout.segment_bytes(), layout.align().max(1));
         let mut at = from;
         while at < end {
             let mut window = [0; LOOK_BYTES];
@@ -100,7 +136,7 @@ pub trait ReadLog {
                     return Ok(Some((offset, header)));
                 }
             }
-            at += take.next_multiple_of(align);
+            at += self.log().layout().padded(take);
         }
         Ok(None)
     }
@@ -109,20 +145,20 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
-    #[inline]
-    fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
-        match self.header(place)? {
-            Some(header) => Ok(Some(header)),
-            None => self.mend_header(place),
+    pub fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<E>> {
+        // Handed on as it is: taken apart and put together again, it would be copied.
+        match self.header(place) {
+            Ok(None) => self.mend_header(place),
+            found => found,
         }
     }
 
-    /// As [`mended_header`](Self::mended_header), of a header that is not valid as it lies.
+    /// As `mended_header`, of a header that is not valid as it lies.
     ///
     /// # Errors
     /// The storage refused.
     #[cold]
-    fn mend_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
+    pub fn mend_header(&mut self, place: Place) -> Result<Option<Header>, LogError<E>> {
         let mut bytes = [0; HEADER_BYTES_MAX];
         let left = self.log().layout().segment_bytes().saturating_sub(place.offset) as usize;
         let Some(bytes) = bytes.get_mut(..left.min(HEADER_BYTES_MAX)) else { return Ok(None) };
@@ -135,8 +171,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused, or the record is damaged.
-    #[inline]
-    fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
+    pub fn known_header(&mut self, location: Location) -> Result<Header, LogError<E>> {
         let place = self.log().layout().place(location);
         self.mended_header(place)?.ok_or_else(|| self.log().corrupt(place))
     }
@@ -146,10 +181,7 @@ pub trait ReadLog {
     /// # Errors
     /// The storage refused.
     #[cold]
-    fn named(&mut self, place: Place) -> Result<Option<Outline>, LogError<Self::Error>>
-    where
-        Self: Sized,
-    {
+    pub fn named(&mut self, place: Place) -> Result<Option<Outline>, LogError<E>> {
         table::named(self, place)
     }
 
@@ -158,11 +190,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused, or the record is damaged and no page describes it.
-    #[inline]
-    fn known_outline(&mut self, location: Location) -> Result<Outline, LogError<Self::Error>>
-    where
-        Self: Sized,
-    {
+    pub fn known_outline(&mut self, location: Location) -> Result<Outline, LogError<E>> {
         let place = self.log().layout().place(location);
         let outline = match self.mended_header(place)? {
             Some(header) => Some(self.log().outline_of(&header)),
@@ -175,11 +203,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
-    fn body_is_valid(
-        &mut self,
-        place: Place,
-        header: &Header,
-    ) -> Result<bool, LogError<Self::Error>> {
+    pub fn body_is_valid(&mut self, place: Place, header: &Header) -> Result<bool, LogError<E>> {
         Ok(self.body_state(place, header)? == BodyState::Sound)
     }
 
@@ -187,11 +211,7 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
-    fn body_state(
-        &mut self,
-        place: Place,
-        header: &Header,
-    ) -> Result<BodyState, LogError<Self::Error>> {
+    pub fn body_state(&mut self, place: Place, header: &Header) -> Result<BodyState, LogError<E>> {
         // Below the segment size, which is 32 bits: the header was taken for valid.
         let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
         let body = Place { slot: place.slot, offset: place.offset + header.bytes };
@@ -203,11 +223,11 @@ pub trait ReadLog {
     ///
     /// # Errors
     /// The storage refused.
-    fn body_state_at(
+    pub fn body_state_at(
         &mut self,
         Place { slot, offset: body }: Place,
         body_bytes: u32,
-    ) -> Result<BodyState, LogError<Self::Error>> {
+    ) -> Result<BodyState, LogError<E>> {
         let mut state = BodyState::Sound;
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
@@ -232,22 +252,111 @@ pub trait ReadLog {
         }
         Ok(state)
     }
+}
 
-    /// The check over `len` bytes at a place. In small reads, unless there is a better way.
+/// The records of a log, for whoever has a way to read its bytes.
+pub trait ReadLog: LogBytes + Sized {
+    /// Reads the header of the record at a place; `None` if no valid one lies there.
     ///
     /// # Errors
     /// The storage refused.
-    fn check_of(&mut self, place: Place, len: u32) -> Result<u32, LogError<Self::Error>> {
-        let mut crc = self.log().seed(place);
-        for done in (0..len).step_by(LOOK_BYTES) {
-            let mut piece = [0; LOOK_BYTES];
-            let take = (len - done).min(LOOK_BYTES as u32);
-            let piece = piece.get_mut(..take as usize).unwrap_or_default();
-            crc = crc.and(self.look(place.slot, place.offset + done, piece)?);
-        }
-        Ok(crc.get())
+    fn header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
+        self.erased().header(place)
+    }
+
+    /// The next valid header in the segment from offset `from` on, wherever records may start.
+    /// O(the rest of the segment), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn next_header(
+        &mut self,
+        slot: u32,
+        from: u32,
+    ) -> Result<Option<(u32, Header)>, LogError<Self::Error>> {
+        self.erased().next_header(slot, from)
+    }
+
+    /// Reads the header of the record at a place where one is known to lie, and mends one flipped bit.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
+        self.erased().mended_header(place)
+    }
+
+    /// As [`mended_header`](Self::mended_header), of a header that is not valid as it lies.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn mend_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
+        self.erased().mend_header(place)
+    }
+
+    /// Reads the header of a record that this store relies on; one flipped bit is mended.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged.
+    fn known_header(&mut self, location: Location) -> Result<Header, LogError<Self::Error>> {
+        self.erased().known_header(location)
+    }
+
+    /// What the index page says of the record at a place, where its own header cannot be read.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn named(&mut self, place: Place) -> Result<Option<Outline>, LogError<Self::Error>> {
+        self.erased().named(place)
+    }
+
+    /// What a record is about that this store relies on: from its header, or from its index page where that
+    /// is damaged.
+    ///
+    /// # Errors
+    /// The storage refused, or the record is damaged and no page describes it.
+    fn known_outline(&mut self, location: Location) -> Result<Outline, LogError<Self::Error>> {
+        self.erased().known_outline(location)
+    }
+
+    /// Whether every check of the record's body holds. O(its length), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_is_valid(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<bool, LogError<Self::Error>> {
+        self.erased().body_is_valid(place, header)
+    }
+
+    /// What the checks of the record's body say. O(its length), in small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_state(
+        &mut self,
+        place: Place,
+        header: &Header,
+    ) -> Result<BodyState, LogError<Self::Error>> {
+        self.erased().body_state(place, header)
+    }
+
+    /// What the checks of the body say that starts at a place and has so many bytes. O(its length), in
+    /// small reads.
+    ///
+    /// # Errors
+    /// The storage refused.
+    fn body_state_at(
+        &mut self,
+        place: Place,
+        body_bytes: u32,
+    ) -> Result<BodyState, LogError<Self::Error>> {
+        self.erased().body_state_at(place, body_bytes)
     }
 }
+
+impl<L: LogBytes> ReadLog for L {}
 
 /// What the checks of a body say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -286,11 +395,15 @@ pub struct OnStorage<'a, 'r, S> {
     pub(super) storage: &'a mut S,
 }
 
-impl<S: Storage> ReadLog for OnStorage<'_, '_, S> {
+impl<S: Storage> LogBytes for OnStorage<'_, '_, S> {
     type Error = S::Error;
 
     fn log(&self) -> &Log<'_> {
         self.log
+    }
+
+    fn erased(&mut self) -> &mut dyn LogBytes<Error = S::Error> {
+        self
     }
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {

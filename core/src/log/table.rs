@@ -11,14 +11,15 @@
 //! record lies where the page says so: whoever goes there checks that record.
 
 use super::page::TablePage;
-use super::read::{BodyFlip, BodyState, ReadLog};
+use super::read::{BodyFlip, BodyState};
 use super::walk::{Step, Walk};
-use super::{Log, LogError};
+use super::{Log, LogBytes, LogError};
 use crate::format::{
     Column, IndexForm, IndexHeader, Kind, Outline, PageEntry, Place, Record, Subject, Tag,
 };
 use crate::storage::Storage;
 use crate::types::BlockId;
+use core::mem;
 
 /// Pages of one segment that a walk remembers. Beyond these it goes through the pages from the last one
 /// again.
@@ -40,7 +41,10 @@ pub(super) struct Page {
 
 impl Page {
     /// The page at a place; `None` if there is none that can be believed. O(its length), in small reads.
-    fn open<L: ReadLog>(log: &mut L, place: Place) -> Result<Option<Self>, LogError<L::Error>> {
+    fn open<E>(
+        log: &mut dyn LogBytes<Error = E>,
+        place: Place,
+    ) -> Result<Option<Self>, LogError<E>> {
         let Some(header) = log.mended_header(place)? else { return Ok(None) };
         let Record::Index(index) = header.record else { return Ok(None) };
         if !is_plausible(log.log(), &index, place) {
@@ -58,13 +62,13 @@ impl Page {
     ///
     /// # Errors
     /// The storage refused.
-    pub(super) fn column<L: ReadLog>(
+    pub(super) fn column<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         column: Column,
         first: u32,
         into: &mut [u8],
-    ) -> Result<(), LogError<L::Error>> {
+    ) -> Result<(), LogError<E>> {
         // Within the body, whose length is 32 bits.
         let at = self.header.column(column) as u32 + first * column.width();
         log.read(self.place.slot, self.body + at, into)?;
@@ -73,7 +77,7 @@ impl Page {
     }
 
     /// The offset of the record that entry `at` describes; that of the page behind the last one.
-    fn offset<L: ReadLog>(&self, log: &mut L, at: u32) -> Result<u32, LogError<L::Error>> {
+    fn offset<E>(&self, log: &mut dyn LogBytes<Error = E>, at: u32) -> Result<u32, LogError<E>> {
         if at >= self.header.entries {
             return Ok(self.place.offset);
         }
@@ -83,7 +87,11 @@ impl Page {
     }
 
     /// How many of the entries before `at` hold ids, and how many are changes of edges.
-    fn ranks<L: ReadLog>(&self, log: &mut L, at: u32) -> Result<(u32, u32), LogError<L::Error>> {
+    fn ranks<E>(
+        &self,
+        log: &mut dyn LogBytes<Error = E>,
+        at: u32,
+    ) -> Result<(u32, u32), LogError<E>> {
         let (mut ids, mut edges) = (0, 0);
         for first in (0..at).step_by(TAGS) {
             let mut tags = [0; TAGS];
@@ -98,11 +106,11 @@ impl Page {
     }
 
     /// What the columns say at a cursor; `None` where they contradict each other.
-    fn entry<L: ReadLog>(
+    fn entry<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         at: Cursor,
-    ) -> Result<Option<PageEntry>, LogError<L::Error>> {
+    ) -> Result<Option<PageEntry>, LogError<E>> {
         let end = self.offset(log, at.next + 1)?;
         let (mut tag, mut number) = ([0], [0; 4]);
         self.column(log, Column::Tags, at.next, &mut tag)?;
@@ -136,11 +144,11 @@ impl Page {
 
     /// The entry of the record at an offset, if it has one. A binary search; the columns may lie, so that
     /// what is found is as good as they are.
-    fn find<L: ReadLog>(
+    fn find<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         offset: u32,
-    ) -> Result<Option<u32>, LogError<L::Error>> {
+    ) -> Result<Option<u32>, LogError<E>> {
         let (mut low, mut high) = (0, self.header.entries);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -159,8 +167,8 @@ fn is_plausible(log: &Log<'_>, index: &IndexHeader, place: Place) -> bool {
         && index.first >= log.layout().first_offset()
         && index.first < place.offset
         && index.previous < index.first
-        && index.first.is_multiple_of(log.layout().align())
-        && index.previous.is_multiple_of(log.layout().align())
+        && log.layout().is_aligned(index.first)
+        && log.layout().is_aligned(index.previous)
 }
 
 /// Where the last index page of the segment in a slot lies that is on media; 0 if there is none.
@@ -175,10 +183,10 @@ fn last_page(log: &Log<'_>, slot: u32) -> u32 {
 /// # Errors
 /// The storage refused.
 #[cold]
-pub(super) fn named<L: ReadLog>(
-    log: &mut L,
+pub(super) fn named<E>(
+    log: &mut dyn LogBytes<Error = E>,
     at: Place,
-) -> Result<Option<Outline>, LogError<L::Error>> {
+) -> Result<Option<Outline>, LogError<E>> {
     let mut offset = last_page(log.log(), at.slot);
     // Where what follows the page begins, if that is known.
     let slot = log.log().ring.slot(at.slot);
@@ -206,11 +214,11 @@ pub(super) fn named<L: ReadLog>(
 }
 
 /// What the page at a place says of the record at an offset, if it tells all of it.
-fn entry_at<L: ReadLog>(
-    log: &mut L,
+fn entry_at<E>(
+    log: &mut dyn LogBytes<Error = E>,
     page: Place,
     offset: u32,
-) -> Result<Option<Outline>, LogError<L::Error>> {
+) -> Result<Option<Outline>, LogError<E>> {
     if log.log().layout().index_form() != IndexForm::Columns {
         return Ok(None);
     }
@@ -356,7 +364,7 @@ impl TableWalk {
         log: &mut Log<'_>,
         storage: &mut S,
     ) -> Result<TableStep, LogError<S::Error>> {
-        Ok(match self.headers.next(&mut log.on(storage))? {
+        Ok(match self.headers.next(log.on(storage).erased())? {
             Step::Record { header, offset, .. } => {
                 TableStep::Record { outline: log.outline_of(&header), offset }
             }
@@ -394,7 +402,7 @@ impl TableWalk {
     }
 
     /// Finds the next pages, from the last one back. O(pages of the segment) headers.
-    fn look_ahead<L: ReadLog>(&mut self, log: &mut L) -> Result<(), LogError<L::Error>> {
+    fn look_ahead<E>(&mut self, log: &mut dyn LogBytes<Error = E>) -> Result<(), LogError<E>> {
         let (mut page, at) = (self.last, self.headers.at());
         self.more = false;
         while page > at {
@@ -404,12 +412,11 @@ impl TableWalk {
             if !is_plausible(log.log(), &index, place) {
                 break;
             }
-            if self.ahead.is_full() {
-                self.ahead.remove(0);
+            if let Err(mut next) = self.ahead.push((page, index.first)) {
+                // The first one makes room: each takes the place before it.
+                self.ahead.iter_mut().rev().for_each(|place| mem::swap(place, &mut next));
                 self.more = true;
             }
-            // There is room: one was taken out if there was none.
-            let _ = self.ahead.push((page, index.first));
             if index.first <= at {
                 break;
             }
@@ -457,8 +464,7 @@ impl Log<'_> {
         };
         let is_there = table.page().is_some_and(|there| there.place == page.place);
         let loaded = if is_there { Ok(()) } else { table.load(&mut self.on(storage), page) };
-        let align = self.layout.align();
-        let entry = table.entry(at).filter(|entry| entry.bytes.is_multiple_of(align));
+        let entry = table.entry(at).filter(|entry| self.layout.is_aligned(entry.bytes));
         self.table = Some(table);
         loaded.map(|()| entry)
     }

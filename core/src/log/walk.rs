@@ -1,6 +1,7 @@
 //! Walking over the records of one segment, in log order.
 
-use super::{LogError, ReadLog};
+use super::read::read_header;
+use super::{LogBytes, LogError};
 use crate::format::{Header, Outline, Place};
 
 /// A walk over the records of a segment from one offset up to another. It holds no borrow.
@@ -80,21 +81,21 @@ impl Walk {
     ///
     /// # Errors
     /// The storage refused.
-    pub fn next<L: ReadLog>(&mut self, from: &mut L) -> Result<Step, LogError<L::Error>> {
+    pub fn next<L: LogBytes + ?Sized>(&mut self, from: &mut L) -> Result<Step, LogError<L::Error>> {
         if self.at >= self.end {
             return Ok(Step::End);
         }
         let place = Place { slot: self.slot, offset: self.at };
         let invalid = Ok(Step::Invalid { offset: self.at });
-        let header = match from.header(place)? {
-            None if self.mends && !self.in_damage => from.mended_header(place)?,
+        let header = match read_header(from, place)? {
+            None if self.mends && !self.in_damage => from.erased().mended_header(place)?,
             header => header,
         };
         if header.is_none() && self.mends && !self.in_damage {
-            let named = from.named(place)?;
-            let (align, left) = (from.log().layout().align(), self.end - self.at);
+            let named = from.erased().named(place)?;
+            let (layout, left) = (from.log().layout(), self.end - self.at);
             let fits = |named: &Outline| {
-                named.bytes > 0 && named.bytes <= left && named.bytes.is_multiple_of(align)
+                named.bytes > 0 && named.bytes <= left && layout.is_aligned(named.bytes)
             };
             if let Some(outline) = named.filter(fits) {
                 let offset = self.at;
@@ -108,7 +109,7 @@ impl Walk {
         if u64::from(self.at) + bytes > u64::from(self.end) {
             return invalid;
         }
-        if self.bodies && !from.body_is_valid(place, &header)? {
+        if self.bodies && !from.erased().body_is_valid(place, &header)? {
             return invalid;
         }
         // Below `end`, which is 32 bits.

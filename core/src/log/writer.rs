@@ -2,7 +2,7 @@
 
 use super::append::Appended;
 use super::staging::{Filling, Source};
-use super::{Log, LogError, ReadLog};
+use super::{Log, LogBytes, LogError};
 use crate::format::{CHUNK_BYTES, Crc, Header, Record, SPOILED};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
@@ -12,8 +12,8 @@ use zerocopy::little_endian::U32;
 /// A record that is begun and not ended.
 ///
 /// It has the log and its write buffer until [`end`](Self::end), so nobody flushes or looks at half a record.
-/// Records that are on media can be read meanwhile: it is a [`ReadLog`]. One that is dropped was not written;
-/// what is known of the end of the log is then void, and the engine has to recover.
+/// Records that are on media can be read meanwhile: it is a [`LogBytes`]. One that is dropped was not
+/// written; what is known of the end of the log is then void, and the engine has to recover.
 #[must_use = "the record is not there before it is ended"]
 pub struct RecordWriter<'a, 'r, S> {
     filling: Filling<'a, 'r, S>,
@@ -133,11 +133,15 @@ impl<'a, 'r, S: Storage> RecordWriter<'a, 'r, S> {
     }
 }
 
-impl<S: Storage> ReadLog for RecordWriter<'_, '_, S> {
+impl<S: Storage> LogBytes for RecordWriter<'_, '_, S> {
     type Error = S::Error;
 
     fn log(&self) -> &Log<'_> {
         self.filling.log
+    }
+
+    fn erased(&mut self) -> &mut dyn LogBytes<Error = S::Error> {
+        self
     }
 
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {

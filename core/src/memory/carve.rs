@@ -22,22 +22,12 @@ pub(super) fn carve<'r, T: Plain>(
         assert!(!mem::needs_drop::<T>(), "a type with a destructor cannot live in the region");
         assert!(align_of::<T>() <= REGION_ALIGN, "no type in the region is aligned above 64 bytes");
     }
-    let padding = padding(rest.as_ptr().addr(), align_of::<T>());
-    let length = size_of::<T>().checked_mul(count).ok_or(usize::MAX)?;
-    let needed = length.checked_add(padding).ok_or(usize::MAX)?;
-    if needed > rest.len() {
-        return Err(needed);
-    }
-
-    let (taken, behind) = mem::take(rest).split_at_mut(needed);
-    *rest = behind;
-    taken.fill(MaybeUninit::new(0));
-    let (_, bytes) = taken.split_at_mut(padding);
-    debug_assert_eq!(bytes.len(), length);
+    let bytes = take(rest, align_of::<T>(), size_of::<T>(), count)?;
+    debug_assert_eq!(bytes.len(), size_of::<T>() * count);
 
     // SAFETY:
     // - The pointer is not null: it comes from a reference.
-    // - It is aligned for `T`: `padding` bytes behind the start of `rest`, which is what alignment takes.
+    // - It is aligned for `T`: `take` was asked for `T`'s alignment.
     // - The memory is one allocation, `size_of::<T>() * count` bytes long: `bytes` is a slice of that
     //   length, and a slice is at most `isize::MAX` bytes.
     // - It holds `count` initialised, valid values: all bytes were zeroed, and `T: FromBytes` takes any
@@ -47,6 +37,32 @@ pub(super) fn carve<'r, T: Plain>(
     //   has no padding.
     // - No value of `T` is dropped or forgotten by the cast: zeroed bytes were no `T`, and `T` needs no drop.
     Ok(unsafe { slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<T>(), count) })
+}
+
+/// Takes zeroed bytes for `count` values of this size and alignment (a power of two) from the front of
+/// `rest`.
+///
+/// # Errors
+/// As [`carve`].
+// Not a part of `carve`, so that it is there once and not once for each type.
+#[inline(never)]
+fn take<'r>(
+    rest: &mut &'r mut [MaybeUninit<u8>],
+    align: usize,
+    size: usize,
+    count: usize,
+) -> Result<&'r mut [MaybeUninit<u8>], usize> {
+    let padding = padding(rest.as_ptr().addr(), align);
+    let length = size.checked_mul(count).ok_or(usize::MAX)?;
+    let needed = length.checked_add(padding).ok_or(usize::MAX)?;
+    if needed > rest.len() {
+        return Err(needed);
+    }
+    let (taken, behind) = mem::take(rest).split_at_mut(needed);
+    *rest = behind;
+    taken.fill(MaybeUninit::new(0));
+    let (_, bytes) = taken.split_at_mut(padding);
+    Ok(bytes)
 }
 
 /// Bytes that hold something, as bytes that may hold nothing: how an arena sees a caller's scratch.

@@ -54,14 +54,17 @@ impl Footprint {
 
     /// And behind it a slice of `count` values.
     pub const fn slice<T: Plain>(self, count: usize) -> Self {
+        self.values(align_of::<T>(), size_of::<T>(), count)
+    }
+
+    // Not a part of `slice`, so that it is there once and not once for each type.
+    #[inline(never)]
+    const fn values(self, align: usize, size: usize, count: usize) -> Self {
         let Some(taken) = self.bytes else { return self };
-        let Some(start) = taken.checked_next_multiple_of(align_of::<T>()) else {
-            return Self { bytes: None };
-        };
-        let Some(length) = size_of::<T>().checked_mul(count) else {
-            return Self { bytes: None };
-        };
-        Self { bytes: start.checked_add(length) }
+        // To the next multiple of the alignment, a power of two.
+        let Some(end) = taken.checked_add(align - 1) else { return Self { bytes: None } };
+        let Some(length) = size.checked_mul(count) else { return Self { bytes: None } };
+        Self { bytes: (end & !(align - 1)).checked_add(length) }
     }
 
     /// And behind it a pool of `count` slots; no region has room for more than

@@ -317,9 +317,8 @@ impl<'r> State<'r> {
         self.take_number(change.source)?;
         self.take_number(change.target)?;
         let charge = Share::of_outline(log.layout(), outline);
-        let align = u64::from(log.layout().align());
         // A change record is at most 17 bytes before padding, so that this fits at every alignment.
-        let units = u8::try_from(charge.bytes / align).unwrap_or(u8::MAX);
+        let units = u8::try_from(log.layout().units(charge.bytes)).unwrap_or(u8::MAX);
         let EdgeChange { source, kind, target, add } = *change;
         let pending = PendingEdge { source, kind, target, add, location: at, units };
         let replaced = self.pending.insert(pending).map_err(|full| ApplyError::TooMany {

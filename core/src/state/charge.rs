@@ -52,7 +52,7 @@ enum Class {
 impl Share {
     /// Of a record.
     pub fn of(layout: &Layout, record: &Record) -> Self {
-        let bytes = record.bytes(layout.index_form()).next_multiple_of(u64::from(layout.align()));
+        let bytes = layout.padded_long(record.bytes(layout.index_form()));
         Self::of_bytes(layout, (record.kind(), &record.subject()), bytes)
     }
 

@@ -3,7 +3,7 @@
 use super::{Adjacency, State};
 use crate::edges::Half;
 use crate::format::{ENTRY_BYTES, Record, entry_key};
-use crate::log::{BodyFlip, BodyState, LogError, ReadLog};
+use crate::log::{BodyFlip, BodyState, LogBytes, LogError};
 use crate::types::{Direction, EdgeKey, EdgeKind, KeyRange, Location, NodeNumber};
 
 /// Entries that are read at once.
@@ -39,41 +39,32 @@ pub struct List {
 }
 
 impl List {
-    /// The list from `from` on. One binary search in one record.
-    ///
-    /// # Errors
-    /// The storage refused, or a record of the list is damaged.
-    pub fn from<L: ReadLog>(
-        log: &mut L,
-        state: &State<'_>,
-        of: (NodeNumber, Direction),
-        from: EdgeKey,
-    ) -> Result<Self, LogError<L::Error>> {
-        Self::over(log, state, of, KeyRange { low: from, high: None })
-    }
-
-    /// The part of the list that lies in `range`. One binary search in one record.
-    ///
-    /// # Errors
-    /// As [`from`](Self::from).
-    pub fn over<L: ReadLog>(
-        log: &mut L,
-        state: &State<'_>,
-        (node, direction): (NodeNumber, Direction),
-        range: KeyRange,
-    ) -> Result<Self, LogError<L::Error>> {
-        let mut list = Self {
+    /// A list up to, but not including, `high`, or up to its end. It stands nowhere before it is
+    /// [started](Self::start). (It is large: so it is started where it lies, and never moved.)
+    pub const fn new((node, direction): (NodeNumber, Direction), high: Option<EdgeKey>) -> Self {
+        Self {
             node,
             direction,
-            high: range.high,
+            high,
             page: None,
             window: [0; (WINDOW * ENTRY_BYTES) as usize],
             window_first: 0,
             window_len: 0,
-        };
-        list.enter(log, state, range.low)?;
-        list.seek(log, range.low)?;
-        Ok(list)
+        }
+    }
+
+    /// Goes to the first edge whose key is at least `from`. One binary search in one record.
+    ///
+    /// # Errors
+    /// The storage refused, or a record of the list is damaged.
+    pub fn start<E>(
+        &mut self,
+        log: &mut dyn LogBytes<Error = E>,
+        state: &State<'_>,
+        from: EdgeKey,
+    ) -> Result<(), LogError<E>> {
+        self.enter(log, state, from)?;
+        self.seek(log, from)
     }
 
     /// How many entries the record has that the list stands in; 0 if there is none.
@@ -82,12 +73,12 @@ impl List {
     }
 
     /// Turns to the record that covers `key`.
-    fn enter<L: ReadLog>(
+    fn enter<E>(
         &mut self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         state: &State<'_>,
         key: EdgeKey,
-    ) -> Result<(), LogError<L::Error>> {
+    ) -> Result<(), LogError<E>> {
         self.window_len = 0;
         self.page = None;
         let (range, location) = match state.adjacency(self.node, self.direction) {
@@ -126,7 +117,11 @@ impl List {
     }
 
     /// Goes to the first entry of this record that is at least `key`.
-    fn seek<L: ReadLog>(&mut self, log: &mut L, key: EdgeKey) -> Result<(), LogError<L::Error>> {
+    fn seek<E>(
+        &mut self,
+        log: &mut dyn LogBytes<Error = E>,
+        key: EdgeKey,
+    ) -> Result<(), LogError<E>> {
         let Some(mut page) = self.page else { return Ok(()) };
         if key > EdgeKey::MIN {
             let (mut low, mut high) = (0, page.entries);
@@ -148,11 +143,11 @@ impl List {
     ///
     /// # Errors
     /// The storage refused, or a record of the list is damaged.
-    pub fn next<L: ReadLog>(
+    pub fn next<E>(
         &mut self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         state: &State<'_>,
-    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
+    ) -> Result<Option<EdgeKey>, LogError<E>> {
         while let Some(mut page) = self.page {
             let inside = match self.entry(log, &page)? {
                 Some(key) => page.range.high.is_none_or(|high| key < high).then_some(key),
@@ -161,10 +156,7 @@ impl List {
             let Some(key) = inside else {
                 match page.range.high.filter(|high| self.high.is_none_or(|end| *high < end)) {
                     None => self.page = None,
-                    Some(high) => {
-                        self.enter(log, state, high)?;
-                        self.seek(log, high)?;
-                    }
+                    Some(high) => self.start(log, state, high)?,
                 }
                 continue;
             };
@@ -182,11 +174,11 @@ impl List {
     }
 
     /// The entry that the page stands at, through the window.
-    fn entry<L: ReadLog>(
+    fn entry<E>(
         &mut self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         page: &Page,
-    ) -> Result<Option<EdgeKey>, LogError<L::Error>> {
+    ) -> Result<Option<EdgeKey>, LogError<E>> {
         if page.next >= page.entries {
             return Ok(None);
         }
@@ -224,16 +216,17 @@ impl<'r> State<'r> {
     ///
     /// # Errors
     /// The storage refused, or a record of the list is damaged.
-    pub fn has_edge<L: ReadLog>(
+    pub fn has_edge<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         source: NodeNumber,
         key: EdgeKey,
-    ) -> Result<bool, LogError<L::Error>> {
+    ) -> Result<bool, LogError<E>> {
         if let Some(half) = self.pending_half((source, Direction::Out), key) {
             return Ok(half.add);
         }
-        let mut list = List::from(log, self, (source, Direction::Out), key)?;
+        let mut list = List::new((source, Direction::Out), None);
+        list.start(log, self, key)?;
         Ok(list.next(log, self)? == Some(key))
     }
 }

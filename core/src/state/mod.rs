@@ -30,7 +30,7 @@ pub use store::Store;
 use crate::edges::{HubChain, HubPages, PendingEdges};
 use crate::format::{Layout, Outline, Place, Subject};
 use crate::index::BlockIndex;
-use crate::log::{LogError, ReadLog};
+use crate::log::{LogBytes, LogError};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::{BlockId, Direction, Location, NodeNumber};
 use core::ops::RangeInclusive;
@@ -191,11 +191,11 @@ impl<'r> State<'r> {
     ///
     /// # Errors
     /// The storage refused, or the record that would tell is damaged.
-    pub fn lookup<L: ReadLog>(
+    pub fn lookup<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         id: &BlockId,
-    ) -> Result<Option<Home>, LogError<L::Error>> {
+    ) -> Result<Option<Home>, LogError<E>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
             let outline = log.known_outline(candidate.location)?;
             if outline.subject.id() == Some(id) {
@@ -210,12 +210,12 @@ impl<'r> State<'r> {
     ///
     /// # Errors
     /// The storage refused.
-    pub fn damaged_span<L: ReadLog>(
+    pub fn damaged_span<E>(
         &self,
-        log: &mut L,
+        log: &mut dyn LogBytes<Error = E>,
         from: Place,
         end: u32,
-    ) -> Result<(u32, bool), LogError<L::Error>> {
+    ) -> Result<(u32, bool), LogError<E>> {
         let behind = from.offset + log.log().layout().align();
         let next = log.next_header(from.slot, behind)?;
         let until = next.map_or(end, |(offset, _)| offset.min(end));

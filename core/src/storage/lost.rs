@@ -16,7 +16,7 @@ const FILLER: u8 = 0xA5;
 ///
 /// # Errors
 /// The storage refused for another reason.
-#[inline]
+#[cfg_attr(not(target_os = "none"), inline)]
 pub(crate) fn read_around<S: Storage>(
     storage: &mut S,
     at: u64,
@@ -30,12 +30,13 @@ pub(crate) fn read_around<S: Storage>(
 
 #[cold]
 fn read_units<S: Storage>(storage: &mut S, at: u64, into: &mut [u8]) -> Result<(), S::Error> {
+    // A power of two.
     let unit = u64::from(storage.geometry().write_bytes.max(1));
     let mut done = 0;
     while done < into.len() {
         let from = at + done as u64;
         // The unit's rest, which is at most 32 bits.
-        let end = into.len().min(done + (unit - from % unit) as usize);
+        let end = into.len().min(done + (unit - (from & (unit - 1))) as usize);
         let Some(piece) = into.get_mut(done..end) else { break };
         match storage.read(from, piece) {
             Err(error) if storage.is_lost(&error) => piece.fill(FILLER),

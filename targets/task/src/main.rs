@@ -14,6 +14,7 @@ mod package;
 mod peers;
 mod planted;
 mod setup;
+mod size;
 mod steps;
 mod swarm;
 mod sweep;
@@ -46,6 +47,7 @@ const TASKS: &[Task] = &[
         summary: "the firmware images in QEMU: what they record, dumps, power cuts, sizes",
         run: boards::run,
     },
+    Task { name: "size", summary: "what the store's code takes in firmware", run: size::run },
     Task { name: "bench", summary: "the memory model in figures, a few minutes", run: bench::run },
     Task {
         name: "peers",

@@ -3,7 +3,7 @@
 //! The list below is the whole of it. It needs a network only to fetch what is missing.
 
 use crate::steps::{self, Line, Step};
-use crate::{Failure, House, boards, package, peers, setup, takes_nothing, tidy};
+use crate::{Failure, House, boards, package, peers, setup, size, takes_nothing, tidy};
 
 /// Images outside the workspace that must link: what that shows, the folder, and the targets.
 const IMAGES: &[(&str, &str, &[&str])] = &[
@@ -76,6 +76,9 @@ fn steps() -> Vec<Step> {
         let build = build.within(format!("examples/hal/{example}"));
         steps.push(Step::line("example for a HAL", build));
     }
+    let format = Line::cargo("fmt --check").within(size::FOLDER);
+    steps.push(Step::line("formatting of the images that are measured", format));
+    steps.push(Step::check("size of the store's code", "cargo task size", size::check));
     let format = Line::cargo("fmt --all --check").within(boards::FOLDER);
     steps.push(Step::line("formatting of the boards' images", format));
     for board in boards::BOARDS {

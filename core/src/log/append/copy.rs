@@ -4,7 +4,7 @@
 //! back before anybody relies on it.
 
 use super::super::LogError;
-use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, ReadLog};
+use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, LogBytes, ReadLog};
 use super::super::writer::RecordWriter;
 use super::{Appended, Log};
 use crate::format::{CHECK_BYTES, CHUNK_BYTES, Crc, Header, Place};

@@ -320,7 +320,7 @@ fn check_record(layout: &kausaldb::format::Layout, bytes: &[u8], seed: Crc, with
             break;
         }
     }
-    let _ = Header::mend(&bytes, seed);
+    let _ = Header::mend(&mut bytes, seed);
 }
 
 /// Stores with large segments, whose pages of the index hold full columns.

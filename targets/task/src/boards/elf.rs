@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// An image's file.
-pub(super) struct Elf(Vec<u8>);
+pub(crate) struct Elf(Vec<u8>);
 
 /// A part of an image.
 struct Section {
@@ -25,7 +25,7 @@ impl Elf {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
         match fs::read(path) {
             Ok(bytes) if bytes.starts_with(b"\x7FELF\x01\x01") => Ok(Self(bytes)),
             Ok(_) => Err(Failure::Failed(format!("{} is no image", path.display()))),
@@ -62,7 +62,7 @@ impl Elf {
     }
 
     /// Size of the section with this name, in bytes; 0 if there is none.
-    pub(super) fn section_bytes(&self, name: &str) -> usize {
+    pub(crate) fn section_bytes(&self, name: &str) -> usize {
         self.sections().iter().filter(|section| section.name == name).map(|s| s.bytes).sum()
     }
 
@@ -84,7 +84,7 @@ impl Elf {
     ///
     /// # Errors
     /// There is none.
-    pub(super) fn address(&self, part: &str) -> Result<u64, Failure> {
+    pub(crate) fn address(&self, part: &str) -> Result<u64, Failure> {
         let sections = self.sections();
         let tables = sections.iter().filter(|section| section.kind == SYMBOLS);
         let mut found = tables.flat_map(|table| {

@@ -133,7 +133,7 @@ pub(super) fn build_plugin(house: &House) -> Result<(), Failure> {
 }
 
 /// Where cargo, run in `folder`, puts what it builds of the workspace in `workspace`.
-fn built(house: &House, folder: &str, workspace: &str) -> PathBuf {
+pub(crate) fn built(house: &House, folder: &str, workspace: &str) -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(path) => house.root.join(folder).join(path),
         None => house.root.join(workspace).join("target"),
