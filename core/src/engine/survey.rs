@@ -71,7 +71,7 @@ pub fn probe<E>(
     }
     let Some(first) = found else { return Err(no_header(other, refused)) };
     let mut newest = first;
-    let segments = len / u64::from(first.layout.segment_bytes());
+    let segments = len / u64::from(first.layout.segment_bytes()).max(1);
     for slot in 0..segments {
         let mut bytes = [0; HEADER_BYTES as usize];
         let at = slot * u64::from(first.layout.segment_bytes());

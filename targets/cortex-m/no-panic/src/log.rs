@@ -3,10 +3,13 @@
 use crate::any::{any, call_each, drain, show};
 use crate::storage::Ram;
 use kausaldb::log::{
-    BodyFlip, Log, LogError, OnStorage, OpenPage, ReadLog, RecordWriter, Ring, SealedPage, Slot,
-    TableWalk, Walk,
+    BodyFlip, Log, LogBytes, LogError, OnStorage, OpenPage, ReadLog, RecordWriter, Ring,
+    SealedPage, Slot, TableWalk, Walk, read_header,
 };
 use kausaldb::storage::RamError;
+
+/// A way to read that the compiler does not know.
+type Erased = dyn LogBytes<Error = RamError>;
 
 pub(crate) fn call_all() {
     log();
@@ -130,7 +133,18 @@ fn walks() {
         Walk::end,
         Walk::skip_to,
         Walk::next::<OnStorage<'static, 'static, Ram>>,
+        Walk::next::<Erased>,
         BodyFlip::mend,
+        Erased::header,
+        Erased::next_header,
+        Erased::mended_header,
+        Erased::mend_header,
+        Erased::known_header,
+        Erased::named,
+        Erased::known_outline,
+        Erased::body_is_valid,
+        Erased::body_state,
+        Erased::body_state_at,
     ];
     read_log::<OnStorage<'static, 'static, Ram>>();
     read_log::<RecordWriter<'static, 'static, Ram>>();
@@ -138,11 +152,14 @@ fn walks() {
 
 fn read_log<L: ReadLog>() {
     call_each![
-        <L as ReadLog>::log,
-        <L as ReadLog>::read,
-        <L as ReadLog>::look,
-        <L as ReadLog>::usual_header,
-        <L as ReadLog>::saw_header,
+        <L as LogBytes>::log,
+        <L as LogBytes>::erased,
+        <L as LogBytes>::read,
+        <L as LogBytes>::look,
+        <L as LogBytes>::check_of,
+        <L as LogBytes>::usual_header,
+        <L as LogBytes>::saw_header,
+        read_header::<L>,
         <L as ReadLog>::header,
         <L as ReadLog>::next_header,
         <L as ReadLog>::mended_header,
@@ -153,6 +170,5 @@ fn read_log<L: ReadLog>() {
         <L as ReadLog>::body_is_valid,
         <L as ReadLog>::body_state,
         <L as ReadLog>::body_state_at,
-        <L as ReadLog>::check_of,
     ];
 }

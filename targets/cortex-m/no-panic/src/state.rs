@@ -2,8 +2,8 @@
 
 use crate::any::{any, call_each, drain};
 use crate::storage::Ram;
-use kausaldb::log::{OnStorage, ReadLog, RecordWriter};
 use kausaldb::state::{Charge, Intents, Limit, List, Living, Share, State, Store};
+use kausaldb::storage::RamError;
 
 pub(crate) fn call_all() {
     call_each![
@@ -26,25 +26,17 @@ pub(crate) fn call_all() {
         Store::<Ram>::record_damaged,
         Store::<Ram>::apply,
         Store::<Ram>::share,
+        State::lookup::<RamError>,
+        State::damaged_span::<RamError>,
+        State::has_edge::<RamError>,
+        List::new,
+        List::start::<RamError>,
+        List::next::<RamError>,
         List::record_entries,
         Limit::field,
     ];
-    through_log::<OnStorage<'static, 'static, Ram>>();
-    through_log::<RecordWriter<'static, 'static, Ram>>();
     charges();
     intents();
-}
-
-/// What reads through a log of any kind.
-fn through_log<L: ReadLog>() {
-    call_each![
-        State::lookup::<L>,
-        State::damaged_span::<L>,
-        State::has_edge::<L>,
-        List::from::<L>,
-        List::over::<L>,
-        List::next::<L>,
-    ];
 }
 
 fn charges() {
