@@ -18,9 +18,6 @@ use crate::storage::Storage;
 use crate::types::{BlockId, ContextBlock, GraphEdge, NodeNumber, Sequence};
 use core::sync::atomic::Ordering;
 
-/// A batch whose limits were checked, and what it needs.
-type Admitted<'o> = (Owned<Batch<'o>, Engine>, Needs);
-
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Stores a block, in place of whatever version is stored.
     ///
@@ -117,7 +114,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         source: &mut Source<'_>,
     ) -> Result<bool, WriteError<S::Error>> {
         self.check_writable()?;
-        let Some((batch, needs)) = self.admit(batch)? else { return Ok(true) };
+        let mut needs = Needs::default();
+        let Some(batch) = self.admit(batch, &mut needs)? else { return Ok(true) };
         let (newest, at) = (self.store.log.number_max(), self.store.log.at());
         self.make_room(&needs).map_err(|error| self.fail(error))?;
         let made_room = (self.store.log.number_max(), self.store.log.at()) != (newest, at);
@@ -126,9 +124,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let operations = batch.get(&Engine::token());
         // Making room may have freed the number of an edge's end, which is then named anew: a batch
         // of one record could become one of two. Content that is to come needs an end that it came.
-        let single = needs.records == 1
-            && operations.to_come().is_none()
-            && (!made_room || self.survey_batch(operations)?.records == 1);
+        let may_be_single = needs.records == 1 && operations.to_come().is_none();
+        if may_be_single && made_room {
+            self.survey_batch(operations, &mut needs)?;
+        }
+        let single = may_be_single && needs.records == 1;
         self.write_records(&batch, !single, source).inspect_err(|_| {
             // What was written of the batch is void only once a recovery says so.
             if !planted::is(Fault::GoesOnAfterFailure) {
@@ -138,35 +138,36 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The door: a batch becomes the engine's when every limit was checked. `None` if it changes nothing.
+    /// What it needs is large, and so written where it stays.
     fn admit<'o>(
         &mut self,
         batch: Owned<Batch<'o>, Caller>,
-    ) -> Result<Option<Admitted<'o>>, WriteError<S::Error>> {
+        needs: &mut Needs,
+    ) -> Result<Option<Owned<Batch<'o>, Engine>>, WriteError<S::Error>> {
         let caller = Caller::token();
         let asked = batch.get(&caller);
         self.check_sizes(asked)?;
-        let needs = match self.survey_batch(asked) {
+        match self.survey_batch(asked, needs) {
             Err(
                 WriteError::NodesFull { .. }
                 | WriteError::HubPagesFull { .. }
                 | WriteError::BatchTooLarge { .. },
-            ) if self.free_places()? => self.survey_batch(asked)?,
-            needs => needs?,
-        };
+            ) if self.free_places()? => self.survey_batch(asked, needs)?,
+            surveyed => surveyed?,
+        }
         if needs.records == 0 {
             return Ok(None);
         }
-        let needs = match self.check_needs(&needs) {
+        match self.check_needs(needs) {
             // What is pending is charged more than it takes when it is folded.
             Err(WriteError::Full { .. }) if self.free_places()? => {
-                let needs = self.survey_batch(asked)?;
-                self.check_needs(&needs)?;
-                needs
+                self.survey_batch(asked, needs)?;
+                self.check_needs(needs)?;
             }
-            checked => checked.map(|()| needs)?,
-        };
+            checked => checked?,
+        }
         let batch = batch.transfer(&caller);
-        Ok((needs.records > 0).then_some((batch, needs)))
+        Ok((needs.records > 0).then_some(batch))
     }
 
     /// Whether batches may be written.
@@ -261,9 +262,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// The first pass: what the batch needs.
-    fn survey_batch(&mut self, batch: &Batch<'_>) -> Result<Needs, WriteError<S::Error>> {
+    fn survey_batch(
+        &mut self,
+        batch: &Batch<'_>,
+        needs: &mut Needs,
+    ) -> Result<(), WriteError<S::Error>> {
         let operations = batch.operations();
-        let mut needs = Needs::default();
+        *needs = Needs::default();
         self.plan.start(&self.store, operations.len());
         for (at, operation) in operations.iter().enumerate() {
             let records = self.plan.resolve(&mut self.store, batch, at)?;
@@ -271,7 +276,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             needs.adds |= matches!(operation, Operation::Put { .. } | Operation::Link(_));
             for record in &records {
                 needs.charge.add(self.store.share(record));
-                self.count(operations, at, record, &mut needs)?;
+                self.count(operations, at, record, needs)?;
             }
             if matches!(operation, Operation::Link(_)) && !records.is_empty() {
                 // Making room may free the number of an end that has neither block nor edge; it is
@@ -282,7 +287,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 (0..missing).for_each(|_| needs.charge.add(self.store.share(&node)));
             }
         }
-        Ok(needs)
+        Ok(())
     }
 
     fn count(

@@ -142,6 +142,21 @@ impl Page {
         }))
     }
 
+    /// What its columns say of the record at an offset, if they tell all of it.
+    // Its frame is none of those below which the page is opened.
+    #[inline(never)]
+    fn outline_at<E>(
+        &self,
+        log: &mut dyn LogBytes<Error = E>,
+        offset: u32,
+    ) -> Result<Option<Outline>, LogError<E>> {
+        let Some(next) = self.find(log, offset)? else { return Ok(None) };
+        let (ids, edges) = self.ranks(log, next)?;
+        let entry = self.entry(log, Cursor { next, ids, edges, offset })?;
+        let align = log.log().layout().align();
+        Ok(entry.and_then(|entry| entry.outline(align)))
+    }
+
     /// The entry of the record at an offset, if it has one. A binary search; the columns may lie, so that
     /// what is found is as good as they are.
     fn find<E>(
@@ -223,11 +238,7 @@ fn entry_at<E>(
         return Ok(None);
     }
     let Some(page) = Page::open(log, page)? else { return Ok(None) };
-    let Some(next) = page.find(log, offset)? else { return Ok(None) };
-    let (ids, edges) = page.ranks(log, next)?;
-    let entry = page.entry(log, Cursor { next, ids, edges, offset })?;
-    let align = log.log().layout().align();
-    Ok(entry.and_then(|entry| entry.outline(align)))
+    page.outline_at(log, offset)
 }
 
 /// A place among the entries of a page.
@@ -335,9 +346,30 @@ impl TableWalk {
         if self.inside.is_none() {
             self.enter_page(log, storage)?;
         }
-        let Some((page, cursor)) = self.inside else { return self.by_header(log, storage) };
+        if let Some(step) = self.by_page(log, storage)? {
+            return Ok(step);
+        }
+        let step = self.by_header(log, storage)?;
+        // It stays in the page where the record ends where the page says.
+        let at = self.headers.at();
+        if self.inside.as_ref().is_some_and(|(_, cursor)| cursor.offset != at) {
+            self.inside = None;
+        }
+        Ok(step)
+    }
+
+    /// The next record by the page that it is in; `None` where its own header has to tell. The page's cursor
+    /// is then behind it, unless nothing more is to be had from the page.
+    // Its frame is given back before headers are read, which takes much of the stack.
+    #[cfg_attr(target_os = "none", inline(never))]
+    fn by_page<S: Storage>(
+        &mut self,
+        log: &mut Log<'_>,
+        storage: &mut S,
+    ) -> Result<Option<TableStep>, LogError<S::Error>> {
+        let Some((page, cursor)) = self.inside else { return Ok(None) };
         if cursor.offset >= self.headers.end() {
-            return Ok(TableStep::End);
+            return Ok(Some(TableStep::End));
         }
         let entry = log.table_entry(storage, page, cursor)?;
         let left = self.headers.end() - cursor.offset;
@@ -345,17 +377,12 @@ impl TableWalk {
         let Some(entry) = entry.filter(|entry| is_next && entry.bytes <= left) else {
             // Behind the last entry, or where the page contradicts itself.
             self.inside = None;
-            return self.by_header(log, storage);
-        };
-        let Some(outline) = entry.outline(log.layout().align()) else {
-            let step = self.by_header(log, storage)?;
-            let goes_on = self.headers.at() == cursor.offset + entry.bytes;
-            self.inside = goes_on.then(|| (page, cursor.behind(&entry)));
-            return Ok(step);
+            return Ok(None);
         };
         self.inside = Some((page, cursor.behind(&entry)));
+        let Some(outline) = entry.outline(log.layout().align()) else { return Ok(None) };
         self.headers.skip_to(cursor.offset + entry.bytes);
-        Ok(TableStep::Record { outline, offset: cursor.offset })
+        Ok(Some(TableStep::Record { outline, offset: cursor.offset }))
     }
 
     /// The next record by its own header.
