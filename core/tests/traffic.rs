@@ -197,7 +197,7 @@ fn the_dearest_update_takes_one_erase_and_moves_no_more_than_the_bound() {
     println!("the dearest update moves {moved} bytes and writes {written}");
 }
 
-/// Every segment's header once, what its index pages hold, and 44 bytes a record. Index pages are walked over,
+/// Every segment's header once, what index pages hold, and 44 bytes a record. Index pages are walked over,
 /// by their headers: in place of them lies within the bound what else is read: of each header once more what
 /// makes the store's layout; the newest segment whole, and what lies behind its end; and where a record
 /// supersedes another, the header of that one again, for its length.

@@ -180,7 +180,8 @@ fn public_function<'s>(tokens: &[Token<'s>], at: usize) -> Option<(usize, &'s st
 
 /// The last name of the path that starts at `at`, before what it is generic over.
 fn last_of_path<'s>(tokens: &[Token<'s>], at: usize) -> Option<&'s str> {
-    let skipped = tokens.iter().skip(at).take_while(|token| matches!(token.text, "&" | "mut"));
+    let skipped =
+        tokens.iter().skip(at).take_while(|token| matches!(token.text, "&" | "mut" | "dyn"));
     let mut at = at + skipped.count();
     while reads(tokens, at + 1, &["::"]) {
         at += 2;
@@ -231,15 +232,17 @@ mod tests {
         impl Clone for Pool<'_> { fn clone(&self) {} }
         pub trait Name { fn index(self) -> Option<impl Fn()>; fn other(&self) { } }
         trait Ours { fn nothing(); }
+        impl<E> dyn Name<E> + '_ { pub fn erased(&self) {} }
         macro_rules! made { () => { impl $name { pub fn new() {} } } }
         #[cfg(test)]
         impl Pool { pub fn of_tests() {} }
     ";
 
-    const CALLS: [&str; 7] = [
+    const CALLS: [&str; 8] = [
         "Pool::<u8>::get",
         "<L as Name>::index",
         "<L as Name<u8>>::other",
+        "<dyn Name<u8>>::erased",
         "keep(free())",
         "show::<Error<RamError>>()",
         "BlockId::new",
@@ -269,6 +272,7 @@ mod tests {
             "Pool::get",
             "Name::index",
             "Name::other",
+            "Name::erased",
             "free",
             "show::<Error>",
             "BlockId::new",
