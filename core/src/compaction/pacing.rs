@@ -81,6 +81,13 @@ impl Left {
         let slots = u64::from(self.slots.saturating_sub(reserve.step_slots()));
         slots * u64::from(filled) + u64::from(self.rest.min(filled))
     }
+
+    /// While no more lives than these bytes, nothing moves, however it lies: all of it fits into what is left,
+    /// with the spare and what moving takes. So in a ring that is less than half full no turn is computed.
+    pub fn beyond_any_turn(&self, reserve: Reserve, usable: u32) -> u64 {
+        let other = reserve.spare_slots() + reserve.segments / MOVE_LOSS_PART as u32 + 2;
+        self.bytes(reserve, usable).saturating_sub(u64::from(other) * u64::from(usable))
+    }
 }
 
 /// How one turn of the ring goes: how fast the tail moves for each byte that is put, and how late that may
@@ -136,23 +143,28 @@ impl Turn {
         let usual = i64::from(reserve.spare_slots()) * usable;
         let spare = (room - all - usable).min(usual).max(usable);
         let left = units(left.bytes(reserve, filled));
-        // What has to be left for the usual pace, times what lives; and the pace that what is left asks for.
-        let (mut start, mut needs) = (0, (all, spare));
-        let (mut moved, mut freed) = (0, 0);
-        for live in lives {
-            (moved, freed) = (moved + live, freed + usable);
-            let takes = moved + freed / MOVE_LOSS_PART - (freed - usable);
-            start = start.max(moved * spare + takes * all);
-            let put = (left - takes).max(usable / 2);
-            let hoped = moved - moved * moved / (2 * all).max(1);
-            if hoped * needs.1 > needs.0 * put {
-                needs = (hoped, put);
-            }
-        }
-        let start = start / all.max(1);
+        // To have come through each segment takes so much beside what is put meanwhile.
+        let through = lives.scan((0, 0), |(moved, freed), live| {
+            let before = *freed;
+            (*moved, *freed) = (*moved + live, before + usable);
+            Some((*moved, *moved + *freed / MOVE_LOSS_PART - before))
+        });
+        let asks = through.clone().map(|(moved, takes)| moved * spare + takes * all);
+        let start = asks.fold(0, i64::max) / all.max(1);
         let is_late = left <= start && !planted::is(Fault::PaceIgnoresWhatIsLeft);
-        let (moved, put) = if is_late { needs } else { (all, spare) };
-        Self { start: (start.max(0) as u64) << unit, put: put as u64, moved: moved as u64, filled }
+        let (moved, put) =
+            if is_late {
+                let needs = through.map(|(moved, takes)| {
+                    let hoped = moved - moved * moved / (2 * all).max(1);
+                    (hoped, (left - takes).max(usable / 2))
+                });
+                needs.fold((all, spare), |most, this| {
+                    if this.0 * most.1 > most.0 * this.1 { this } else { most }
+                })
+            } else {
+                (all, spare)
+            };
+        Self { start: (start as u64) << unit, put: put as u64, moved: moved as u64, filled }
     }
 
     /// The pace for a put that takes `put` bytes.

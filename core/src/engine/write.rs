@@ -422,6 +422,10 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let (reserve, put) = (Reserve::of(layout.segments()), put.taken(layout));
         let log = &self.store.log;
         let left = Left { slots: log.ring.free(), rest: layout.segment_bytes() - log.at() };
+        let room = left.beyond_any_turn(reserve, Charge::usable(layout)).saturating_sub(put);
+        if room > 0 && self.store.state.live.charge().is_surely_within(room) {
+            return Ok(());
+        }
         let ends = (self.tail_number(), log.number_max());
         if self.turn_of != ends {
             (self.turn, self.turn_of) = (self.turn_ahead(reserve, left), ends);

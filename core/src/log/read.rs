@@ -12,9 +12,13 @@ use crate::types::Location;
 /// (It lies on the stack, of which a board has little.)
 pub(super) const LOOK_BYTES: usize = if cfg!(target_os = "none") { 64 } else { 256 };
 
+/// Whether what each find asks for is compiled for each way to read: on hosts a find takes a tenth fewer
+/// instructions then; boards have little room for code.
+const EACH_ITS_OWN: bool = !cfg!(target_os = "none");
+
 /// A log and a way to read its bytes.
 ///
-/// Who reads records takes `&mut dyn LogBytes`: so that the code that reads lists, mends headers and looks
+/// Who reads lists and pages takes `&mut dyn LogBytes`: so that the code that reads lists, mends headers and looks
 /// into index pages is there once, and not once for each way to read.
 pub trait LogBytes {
     /// What the storage says when it refuses.
@@ -100,6 +104,58 @@ pub fn read_header<L: LogBytes + ?Sized>(
     Ok(None)
 }
 
+/// Where the body of a record lies, and how long it is, in bytes.
+fn body_of(log: &Log<'_>, place: Place, header: &Header) -> (Place, u32) {
+    // Below the segment size, which is 32 bits: the header was taken for valid.
+    let body_bytes = header.record.body_bytes(log.layout().index_form()) as u32;
+    (Place { slot: place.slot, offset: place.offset + header.bytes }, body_bytes)
+}
+
+/// As [`ReadLog::mended_header`].
+#[inline]
+fn mended_header<L: LogBytes + ?Sized>(
+    log: &mut L,
+    place: Place,
+) -> Result<Option<Header>, LogError<L::Error>> {
+    // Handed on as it is: taken apart and put together again, it would be copied.
+    match read_header(log, place) {
+        Ok(None) => log.erased().mend_header(place),
+        found => found,
+    }
+}
+
+/// As [`ReadLog::body_state_at`].
+#[inline]
+fn body_state_at<L: LogBytes + ?Sized>(
+    log: &mut L,
+    Place { slot, offset: body }: Place,
+    body_bytes: u32,
+) -> Result<BodyState, LogError<L::Error>> {
+    let mut state = BodyState::Sound;
+    for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
+        let len = (body_bytes - start).min(CHUNK_BYTES);
+        let crc = log.check_of(Place { slot, offset: body + start }, len)?;
+        let mut check = [0; CHECK_BYTES as usize];
+        let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
+        log.read(slot, check_at, &mut check)?;
+        let syndrome = u32::from_le_bytes(check) ^ crc;
+        if syndrome == 0 {
+            continue;
+        }
+        state = match (state, Flip::locate(syndrome, len)) {
+            (BodyState::Sound, Some(Flip::InCheck)) => {
+                BodyState::OneBit(BodyFlip { chunk: chunk as u32, at: None })
+            }
+            (BodyState::Sound, Some(Flip::At { byte, bit })) => {
+                let at = Some((start + byte, bit));
+                BodyState::OneBit(BodyFlip { chunk: chunk as u32, at })
+            }
+            _ => return Ok(BodyState::Damaged),
+        };
+    }
+    Ok(state)
+}
+
 impl<E> dyn LogBytes<Error = E> + '_ {
     /// Reads the header of the record at a place; `None` if no valid one lies there.
     ///
@@ -146,11 +202,7 @@ impl<E> dyn LogBytes<Error = E> + '_ {
     /// # Errors
     /// The storage refused.
     pub fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<E>> {
-        // Handed on as it is: taken apart and put together again, it would be copied.
-        match self.header(place) {
-            Ok(None) => self.mend_header(place),
-            found => found,
-        }
+        mended_header(self, place)
     }
 
     /// As `mended_header`, of a header that is not valid as it lies.
@@ -212,9 +264,7 @@ impl<E> dyn LogBytes<Error = E> + '_ {
     /// # Errors
     /// The storage refused.
     pub fn body_state(&mut self, place: Place, header: &Header) -> Result<BodyState, LogError<E>> {
-        // Below the segment size, which is 32 bits: the header was taken for valid.
-        let body_bytes = header.record.body_bytes(self.log().layout().index_form()) as u32;
-        let body = Place { slot: place.slot, offset: place.offset + header.bytes };
+        let (body, body_bytes) = body_of(self.log(), place, header);
         self.body_state_at(body, body_bytes)
     }
 
@@ -225,32 +275,10 @@ impl<E> dyn LogBytes<Error = E> + '_ {
     /// The storage refused.
     pub fn body_state_at(
         &mut self,
-        Place { slot, offset: body }: Place,
+        body: Place,
         body_bytes: u32,
     ) -> Result<BodyState, LogError<E>> {
-        let mut state = BodyState::Sound;
-        for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
-            let len = (body_bytes - start).min(CHUNK_BYTES);
-            let crc = self.check_of(Place { slot, offset: body + start }, len)?;
-            let mut check = [0; CHECK_BYTES as usize];
-            let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
-            self.read(slot, check_at, &mut check)?;
-            let syndrome = u32::from_le_bytes(check) ^ crc;
-            if syndrome == 0 {
-                continue;
-            }
-            state = match (state, Flip::locate(syndrome, len)) {
-                (BodyState::Sound, Some(Flip::InCheck)) => {
-                    BodyState::OneBit(BodyFlip { chunk: chunk as u32, at: None })
-                }
-                (BodyState::Sound, Some(Flip::At { byte, bit })) => {
-                    let at = Some((start + byte, bit));
-                    BodyState::OneBit(BodyFlip { chunk: chunk as u32, at })
-                }
-                _ => return Ok(BodyState::Damaged),
-            };
-        }
-        Ok(state)
+        body_state_at(self, body, body_bytes)
     }
 }
 
@@ -282,7 +310,7 @@ pub trait ReadLog: LogBytes + Sized {
     /// # Errors
     /// The storage refused.
     fn mended_header(&mut self, place: Place) -> Result<Option<Header>, LogError<Self::Error>> {
-        self.erased().mended_header(place)
+        if EACH_ITS_OWN { mended_header(self, place) } else { self.erased().mended_header(place) }
     }
 
     /// As [`mended_header`](Self::mended_header), of a header that is not valid as it lies.
@@ -339,7 +367,12 @@ pub trait ReadLog: LogBytes + Sized {
         place: Place,
         header: &Header,
     ) -> Result<BodyState, LogError<Self::Error>> {
-        self.erased().body_state(place, header)
+        if EACH_ITS_OWN {
+            let (body, body_bytes) = body_of(self.log(), place, header);
+            body_state_at(self, body, body_bytes)
+        } else {
+            self.erased().body_state(place, header)
+        }
     }
 
     /// What the checks of the body say that starts at a place and has so many bytes. O(its length), in
@@ -352,7 +385,11 @@ pub trait ReadLog: LogBytes + Sized {
         place: Place,
         body_bytes: u32,
     ) -> Result<BodyState, LogError<Self::Error>> {
-        self.erased().body_state_at(place, body_bytes)
+        if EACH_ITS_OWN {
+            body_state_at(self, place, body_bytes)
+        } else {
+            self.erased().body_state_at(place, body_bytes)
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::any::call_each;
 use crate::storage::Ram;
 use kausaldb::compaction::{
-    Fold, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, free_if_orphan,
+    Fold, Left, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, free_if_orphan,
     move_record, purge_step,
 };
 
@@ -21,6 +21,7 @@ pub(crate) fn call_all() {
         Reserve::live_slots,
         Turn::ahead::<core::array::IntoIter<u64, 2>>,
         Turn::pace,
+        Left::beyond_any_turn,
         TailCursor::step::<Ram>,
         adjacency_entries_max,
         carry_named::<Ram>,

@@ -66,9 +66,9 @@ pub(crate) const BOARDS: &[Board] = &[
         flash: Flash::At(0x3_0000),
         budget: Budget {
             code_bytes: 158_600,
-            ram_bytes: 7_800,
-            stack_bytes: 7_800,
-            instructions: [7_300_000, 2_500, 1_000, 356_000, 221_000, 27_000],
+            ram_bytes: 7_900,
+            stack_bytes: 9_800,
+            instructions: [11680000, 4000, 1600, 569600, 353600, 43200],
         },
     },
     Board {
@@ -76,10 +76,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::At(0x2020_0000),
         budget: Budget {
-            code_bytes: 127_500,
-            ram_bytes: 7_800,
-            stack_bytes: 7_250,
-            instructions: [3_610_000, 1_400, 400, 207_000, 118_500, 16_500],
+            code_bytes: 147_500,
+            ram_bytes: 7_900,
+            stack_bytes: 9_250,
+            instructions: [5776000, 2240, 640, 331200, 189600, 26400],
         },
     },
     Board {
@@ -87,10 +87,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::Chip(4 << 20),
         budget: Budget {
-            code_bytes: 127_500,
-            ram_bytes: 7_800,
-            stack_bytes: 7_200,
-            instructions: [3_810_000, 1_400, 400, 213_000, 122_000, 17_000],
+            code_bytes: 147_500,
+            ram_bytes: 7_900,
+            stack_bytes: 9_200,
+            instructions: [6096000, 2240, 640, 340800, 195200, 27200],
         },
     },
     Board {
@@ -98,10 +98,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "riscv32imac-unknown-none-elf",
         flash: Flash::At(0x8020_0000),
         budget: Budget {
-            code_bytes: 151_500,
-            ram_bytes: 7_800,
-            stack_bytes: 6_900,
-            instructions: [5_050_000, 1_500, 500, 265_000, 143_000, 18_000],
+            code_bytes: 171_500,
+            ram_bytes: 7_900,
+            stack_bytes: 8_900,
+            instructions: [8080000, 2400, 800, 424000, 228800, 28800],
         },
     },
 ];
