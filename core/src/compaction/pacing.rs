@@ -82,8 +82,9 @@ impl Left {
         slots * u64::from(filled) + u64::from(self.rest.min(filled))
     }
 
-    /// While no more lives than these bytes, nothing moves, however it lies: all of it fits into what is left,
-    /// with the spare and what moving takes. So in a ring that is less than half full no turn is computed.
+    /// While no more lives than these bytes, nothing moves, however it lies: all of it fits into what is
+    /// left, with the spare and what moving takes. So in a ring that is less than half full no turn is
+    /// computed.
     pub fn beyond_any_turn(&self, reserve: Reserve, usable: u32) -> u64 {
         let other = reserve.spare_slots() + reserve.segments / MOVE_LOSS_PART as u32 + 2;
         self.bytes(reserve, usable).saturating_sub(u64::from(other) * u64::from(usable))

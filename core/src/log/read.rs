@@ -18,8 +18,8 @@ const EACH_ITS_OWN: bool = !cfg!(target_os = "none");
 
 /// A log and a way to read its bytes.
 ///
-/// Who reads lists and pages takes `&mut dyn LogBytes`: so that the code that reads lists, mends headers and looks
-/// into index pages is there once, and not once for each way to read.
+/// Who reads lists and pages takes `&mut dyn LogBytes`: so that the code that reads lists, mends headers and
+/// looks into index pages is there once, and not once for each way to read.
 pub trait LogBytes {
     /// What the storage says when it refuses.
     type Error;

@@ -65,10 +65,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv6m-none-eabi",
         flash: Flash::At(0x3_0000),
         budget: Budget {
-            code_bytes: 158_600,
+            code_bytes: 132_500,
             ram_bytes: 7_900,
-            stack_bytes: 9_800,
-            instructions: [11680000, 4000, 1600, 569600, 353600, 43200],
+            stack_bytes: 7_150,
+            instructions: [6_500_000, 2_400, 1_000, 207_000, 59_000, 18_600],
         },
     },
     Board {
@@ -76,10 +76,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::At(0x2020_0000),
         budget: Budget {
-            code_bytes: 147_500,
+            code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 9_250,
-            instructions: [5776000, 2240, 640, 331200, 189600, 26400],
+            stack_bytes: 6_800,
+            instructions: [3_900_000, 1_400, 400, 127_500, 29_200, 11_500],
         },
     },
     Board {
@@ -87,10 +87,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::Chip(4 << 20),
         budget: Budget {
-            code_bytes: 147_500,
+            code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 9_200,
-            instructions: [6096000, 2240, 640, 340800, 195200, 27200],
+            stack_bytes: 6_800,
+            instructions: [3_980_000, 1_400, 400, 129_500, 29_500, 11_800],
         },
     },
     Board {
@@ -98,10 +98,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "riscv32imac-unknown-none-elf",
         flash: Flash::At(0x8020_0000),
         budget: Budget {
-            code_bytes: 171_500,
+            code_bytes: 157_000,
             ram_bytes: 7_900,
-            stack_bytes: 8_900,
-            instructions: [8080000, 2400, 800, 424000, 228800, 28800],
+            stack_bytes: 6_900,
+            instructions: [6_500_000, 1_600, 500, 190_000, 60_000, 18_600],
         },
     },
 ];
