@@ -9,7 +9,7 @@ use crate::format::{Layout, Outline};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::Location;
 
-/// What lives. See the [module](self).
+/// What lives: what all of it is charged, and what it takes of each slot.
 pub struct Living<'r> {
     charge: Charge,
     /// What the live records of each slot take in place, in bytes. Sums wrap, so that what was added can
