@@ -135,7 +135,7 @@ fn cut_while_retiring(scenario: Scenario) -> Vec<(SimNor, Model)> {
 pub(crate) fn an_unproven_retirement() {
     for scenario in FEW_SLOTS {
         let mut memory = region(&scenario.capacity());
-        let left = cut_while_retiring(Scenario { batches: 300, ..scenario });
+        let left = cut_while_retiring(Scenario { batches: 900, ..scenario });
         assert!(left.len() > 20, "{} segments were retired", left.len());
         for (mut device, model) in left {
             let write = TornWrite::Unstable;
