@@ -20,7 +20,7 @@ const NOTICED: [(Fault, Rule); 35] = [
     (Fault::MovedNotSynced, Rule::RetireSynced),
     (Fault::RetireNotSynced, Rule::RetireSynced),
     (Fault::EraseLeftOut, Rule::ErasedBefore),
-    (Fault::CountsWithoutMarks, Rule::FreshContent),
+    (Fault::CountsWithoutMarks, Rule::HeaderTells),
     (Fault::NoThirdMark, Rule::ThreeMarks),
     (Fault::TrustsTheEnd, Rule::HeaderTells),
     (Fault::TornBodyCounts, Rule::HeaderTells),
