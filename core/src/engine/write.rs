@@ -388,7 +388,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Moves the tail, folds and cleans up until the batch fits, a share of it ahead of need.
     fn make_room(&mut self, needs: &Needs) -> Result<(), WriteError<S::Error>> {
-        self.keep_pace(&needs.charge)?;
+        let taken = needs.charge.taken(self.store.log.layout());
+        self.keep_pace(taken)?;
         // One neighbour of a deleted node is cleaned up for each batch, more where places are needed.
         if !self.store.state.intents.is_empty() {
             self.have_step_room()?;
@@ -408,7 +409,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let layout = self.store.log.layout();
         // The end of a batch takes its own place.
         let end = Share::of(layout, &Record::BatchEnd { records: needs.records }).bytes;
-        let bytes = needs.charge.taken(layout) + end;
+        let bytes = taken + end;
         let segments = bytes.div_ceil(u64::from(Charge::usable(layout)).max(1));
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
         let segments = if planted::is(Fault::BatchSizeUncounted) { 1 } else { segments };
@@ -417,9 +418,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// Moves as much of the tail as the pace asks for a put that takes so much.
-    fn keep_pace(&mut self, put: &Charge) -> Result<(), WriteError<S::Error>> {
+    fn keep_pace(&mut self, put: u64) -> Result<(), WriteError<S::Error>> {
         let layout = self.store.log.layout();
-        let (reserve, put) = (Reserve::of(layout.segments()), put.taken(layout));
+        let reserve = Reserve::of(layout.segments());
         let log = &self.store.log;
         let left = Left { slots: log.ring.free(), rest: layout.segment_bytes() - log.at() };
         let room = left.beyond_any_turn(reserve, Charge::usable(layout)).saturating_sub(put);

@@ -11,7 +11,7 @@
 //!
 //! - a node in use has a home record, or an open intent, or adjacency records that a later record
 //!   will explain (the last only during recovery);
-//! - the live bytes are the sum of the charges of all live records.
+//! - the live bytes are the sum of the charges of all live records, and so are those of each slot.
 
 mod apply;
 mod charge;
