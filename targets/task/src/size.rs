@@ -6,7 +6,7 @@
 
 use crate::boards::{Elf, built};
 use crate::steps::Line;
-use crate::{Failure, House, takes_nothing};
+use crate::{Failure, House, setup, takes_nothing};
 
 /// The folder of the images, counted from the repository's root.
 pub(crate) const FOLDER: &str = "targets/cortex-m/size";
@@ -21,6 +21,7 @@ const BUDGETS: &[(&str, usize)] =
 /// An image does not build, or the store takes more than it may.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("size", arguments)?;
+    setup::complete(house)?;
     check(house)
 }
 
