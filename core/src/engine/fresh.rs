@@ -184,7 +184,7 @@ fn copy_records<S: Storage>(
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };
         if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) {
-            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Counted };
+            let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Single };
             log.copy(storage, Place { slot, offset }, &header, how)?;
         }
     }

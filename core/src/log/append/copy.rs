@@ -1,7 +1,9 @@
 //! Copying records: what lives moves on with its body and its damage, or mended where one bit explains it.
 //!
-//! The body is read once, and the bytes that are checked are those that are written; what was written is read
-//! back before anybody relies on it.
+//! The body is checked first, so that a bit that can be mended is mended in the one copy that there will be: a
+//! damaged copy under a valid header would be the newest of its key, should power go before the mended one is
+//! whole. Then it is read again, and the bytes that are checked are those that are written; what was written is
+//! read back before anybody relies on it.
 
 use super::super::LogError;
 use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, LogBytes, ReadLog};
@@ -23,11 +25,9 @@ pub struct Copied {
 /// What a copied record is where it goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CopyAs {
-    /// A record on its own. A damaged body stays damaged.
+    /// A record on its own. A body that is damaged beyond one bit stays damaged.
     Single,
-    /// A record on its own for which room was counted: it is written once. A damaged body stays damaged.
-    Counted,
-    /// A record of a batch. A damaged body stays damaged.
+    /// A record of a batch. A body that is damaged beyond one bit stays damaged.
     InBatch,
     /// A record of a batch that will be ended only if the body was sound. Its checks fit whatever
     /// was read, since it means nothing otherwise.
@@ -35,12 +35,12 @@ pub enum CopyAs {
 }
 
 impl Log<'_> {
-    /// Appends a record as it lies elsewhere, body and all. A body that is damaged stays so, under
-    /// its header: the key answers that it is damaged, not with its past. What was written is read
-    /// back and checked.
+    /// Appends a record as it lies elsewhere, body and all, with its flipped bit mended if there is one. A body
+    /// that is damaged beyond that stays so, under its header: the key answers that it is damaged, not with
+    /// its past. It is written once. What was written is read back and checked.
     ///
-    /// The body is read once, and the bytes that are checked are those that are written: a word
-    /// that reads differently each time never gets a check that fits it.
+    /// The bytes that are checked are those that are written: a word that reads differently each time never
+    /// gets a check that fits it.
     ///
     /// # Errors
     /// As [`append`](Self::append); or what was written does not read back.
@@ -51,32 +51,10 @@ impl Log<'_> {
         header: &Header,
         how: CopyAs,
     ) -> Result<Copied, LogError<S::Error>> {
-        // What is counted must be right at the first time; others are written once more if it turns out that
-        // a bit can be mended.
         let known = match how {
-            CopyAs::InBatch | CopyAs::Counted => {
-                flip_in(self.on(storage).body_state(from, header)?)
-            }
-            CopyAs::Single | CopyAs::Tentative => None,
+            CopyAs::Single | CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
+            CopyAs::Tentative => None,
         };
-        let copied = self.copy_once(storage, from, header, how, known)?;
-        if copied.sound || how != CopyAs::Single {
-            return Ok(copied);
-        }
-        match flip_in(self.on(storage).body_state(from, header)?) {
-            Some(flip) => self.copy_once(storage, from, header, how, Some(flip)),
-            None => Ok(copied),
-        }
-    }
-
-    fn copy_once<S: Storage>(
-        &mut self,
-        storage: &mut S,
-        from: Place,
-        header: &Header,
-        how: CopyAs,
-        flip: Option<BodyFlip>,
-    ) -> Result<Copied, LogError<S::Error>> {
         let record = &header.record;
         let in_batch = matches!(how, CopyAs::InBatch | CopyAs::Tentative);
         let mut writer = self.begin(storage, record, in_batch)?;
@@ -87,12 +65,12 @@ impl Log<'_> {
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
             let at = Place { slot: from.slot, offset: body + start };
-            let crc = copy_chunk(&mut writer, at, (start, len), flip)?;
+            let crc = copy_chunk(&mut writer, at, (start, len), known)?;
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
             let mut check = [0; CHECK_BYTES as usize];
             writer.read(from.slot, check_at, &mut check)?;
             let check_is_hit =
-                flip.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
+                known.is_some_and(|flip| flip.at.is_none() && flip.chunk == chunk as u32);
             let fits = check_is_hit || u32::from_le_bytes(check) == crc.get();
             let stays = how == CopyAs::Tentative || planted::is(Fault::DamageMovedAsSound);
             writer.spoil(!fits && !stays);
