@@ -1,9 +1,9 @@
 //! Copying records: what lives moves on with its body and its damage, or mended where one bit explains it.
 //!
-//! The body is checked first, so that a bit that can be mended is mended in the one copy that there will be: a
-//! damaged copy under a valid header would be the newest of its key, should power go before the mended one is
-//! whole. Then it is read again, and the bytes that are checked are those that are written; what was written is
-//! read back before anybody relies on it.
+//! The body is checked first, so that a bit that can be mended is mended in the one copy that there will be.
+//! (A damaged copy under a valid header, and then a mended one, would leave the damaged one as the newest of
+//! its key, should power go in between.) Then it is read again, and the bytes that are checked are those that
+//! are written; what was written is read back before anybody relies on it.
 
 use super::super::LogError;
 use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, LogBytes, ReadLog};
@@ -35,9 +35,9 @@ pub enum CopyAs {
 }
 
 impl Log<'_> {
-    /// Appends a record as it lies elsewhere, body and all, with its flipped bit mended if there is one. A body
-    /// that is damaged beyond that stays so, under its header: the key answers that it is damaged, not with
-    /// its past. It is written once. What was written is read back and checked.
+    /// Appends a record as it lies elsewhere, body and all, with its flipped bit mended if there is one. A
+    /// body that is damaged beyond that stays so, under its header: the key answers that it is damaged, not
+    /// with its past. It is written once. What was written is read back and checked.
     ///
     /// The bytes that are checked are those that are written: a word that reads differently each time never
     /// gets a check that fits it.
