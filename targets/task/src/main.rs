@@ -81,7 +81,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "swarm",
-        summary: "a hundred million random operations under power cuts and faults; their throughput",
+        summary: "thirty million random operations under power cuts and faults; their throughput",
         run: swarm::run,
     },
     Task { name: "help", summary: "this list", run: help },

@@ -1,10 +1,10 @@
-//! `cargo task swarm`: a hundred million random operations on stores that lose power and fail, and how many a
+//! `cargo task swarm`: thirty million random operations on stores that lose power and fail, and how many a
 //! second.
 
 use crate::steps::Line;
 use crate::{Failure, House, takes_nothing};
 
-/// Runs the swarm with 100,000 seeds of 1,000 operations: ten minutes of two processors.
+/// Runs the swarm with 30,000 seeds of 1,000 operations: three minutes of two processors.
 ///
 /// # Errors
 /// A store lost something, showed what never was, or did not open; the failure prints the seed that replays
@@ -12,5 +12,5 @@ use crate::{Failure, House, takes_nothing};
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("swarm", arguments)?;
     let test = "test --release -p kausaldb --features std --test swarm -- --nocapture";
-    Line::cargo(test).with("CASES", "100000").run(house)
+    Line::cargo(test).with("CASES", "30000").run(house)
 }
