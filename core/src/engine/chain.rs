@@ -275,9 +275,14 @@ fn newest_below<S: Storage>(
     Ok(None)
 }
 
-/// In which order free slots are used: those that never held anything that counted first, the one
-/// that was retired last at the very end, since its retirement may not be proven.
-fn free_class(log: &Log<'_>, number: u32, lacks_one: bool) -> u32 {
+/// In which order free slots are used: those that never held anything that counted, those that were taken
+/// over, those that are retired, those that openings began which came to nothing, and the one that was retired
+/// last at the very end, since its retirement may not be proven. Of each kind the oldest comes first.
+///
+/// A number must not be given twice, so the slot with the highest one that is durable has to stay until a
+/// higher one is. Which that is, nobody knows after a sync that failed: a file shows the header that came with
+/// it, a power cut may take it away. So all that are newer than the newest that counts wait, the highest longest.
+fn free_class(log: &Log<'_>, newest: u32, number: u32, lacks_one: bool) -> u32 {
     if planted::is(Fault::HighestErasedNext) && number == log.number_max() {
         return 0;
     }
@@ -291,7 +296,7 @@ fn free_class(log: &Log<'_>, number: u32, lacks_one: bool) -> u32 {
         4
     } else if number < log.retired {
         2
-    } else if number == log.number_max() {
+    } else if number > newest {
         3
     } else {
         1
@@ -311,12 +316,13 @@ pub(super) fn queue_free_slots(log: &mut Log<'_>, newest: u32, lacks_one: bool) 
     }
     let free = |state| log.ring.slots().iter().any(|slot| slot.state() == state);
     let wanted = if free(SlotState::Free) { SlotState::Free } else { SlotState::Candidate };
+    let newest = log.ring.slot(newest).number();
     let mut done = None;
     for _ in 0..log.ring.segments() {
         let known = log.ring.slots().iter().zip(0u32..);
         let of_kind = known.filter(|(slot, _)| slot.state() == wanted);
         let keys = of_kind.map(|(known, slot)| {
-            (free_class(log, known.number(), lacks_one), known.number(), slot)
+            (free_class(log, newest, known.number(), lacks_one), known.number(), slot)
         });
         let Some(key) = keys.filter(|key| done.is_none_or(|done| *key > done)).min() else { break };
         done = Some(key);

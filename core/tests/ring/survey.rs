@@ -358,8 +358,8 @@ fn chain(
 }
 
 impl Expected {
-    /// Free slots: those that never held what counted, those that were begun or taken over, those that are
-    /// retired, the highest number, and the one that was retired last. Each of these oldest first.
+    /// Free slots: those that never held what counted, those that were taken over, those that are retired,
+    /// those that were begun and never counted, and the one that was retired last. Each of these oldest first.
     fn queue_free(&mut self, format: &Format, segments: &BTreeMap<u32, Segment>, newest: u32) {
         let live: BTreeSet<u32> = self.chain.iter().map(|segment| segment.head.slot).collect();
         let free = |slot: &u32| !live.contains(slot);
@@ -369,7 +369,7 @@ impl Expected {
                 0 => 0,
                 number if number == self.retired => 4,
                 number if number < self.retired => 2,
-                number if number == self.number_max => 3,
+                number if number > self.newest.head.number => 3,
                 _ => 1,
             };
             (class, number, slot)
