@@ -8,12 +8,12 @@
 mod common;
 
 use common::power::{Bench, Replay, SMALL, Scenario, run, sweep};
-use common::{Block, Mix, Model, Op, Random, all_ids, check, open, verify};
+use common::{Block, Mix, Model, Op, Random, all_ids, check, open, region, verify};
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, EdgeKind, Expect, GraphEdge, Operation, StorageEngine,
-    WriteError,
+    BlockId, Capacity, Config, ContextBlock, EdgeKind, Expect, GraphEdge, Operation, Storage,
+    StorageEngine, WriteError,
 };
-use kausaldb_sim::{SimError, SimNor};
+use kausaldb_sim::{Fault, Shared, SimError, SimNor, When};
 
 /// What one step and one recovery need, in segments: two that recovery may need, one that the step may open,
 /// one that moving the tail may open before it frees another, and one to move in.
@@ -187,7 +187,7 @@ fn is_full(mut device: SimNor, scenario: &Scenario) -> bool {
 }
 
 /// Fills with values of one length; the bytes that callers gave which are then stored.
-fn fill_with(engine: &mut StorageEngine<'_, SimNor>, len: usize) -> u64 {
+fn fill_with<S: Storage<Error = SimError>>(engine: &mut StorageEngine<'_, S>, len: usize) -> u64 {
     let (source_uri, metadata, content) = ("", &[][..], &vec![7; len][..]);
     for n in 0.. {
         let id = BlockId::from_u128(n << 64 | 1);
@@ -302,6 +302,79 @@ fn an_edge_is_refused_by_a_full_store_and_taken_after_a_deletion() {
     deleted.expect("deletions fit");
     engine.link(&link(n)).expect("there is room again");
     verify(&mut engine, "an edge in a full store");
+}
+
+/// A store that is full of small values, on a medium on which the test keeps a hand.
+fn full_store(segments: u32) -> (Shared, StorageEngine<'static, Shared>, u64) {
+    let scenario = scenario(segments, MIX);
+    let held = Shared::new(scenario.device());
+    let capacity = capacity(&scenario);
+    let memory = region(&capacity).leak();
+    let opened = StorageEngine::open(held.clone(), memory, capacity, scenario.config());
+    let mut engine = opened.expect("open");
+    let count = fill_with(&mut engine, 64) / (64 + 24);
+    (held, engine, count)
+}
+
+/// Updates blocks at random, each of which must be taken, unless an erase is refused in the middle of it.
+fn update(held: &Shared, engine: &mut StorageEngine<'_, Shared>, of: u64, updates: u64) {
+    let mut random = Random::new(updates);
+    let refused = || held.with(|nor| nor.struck(Fault::FailedErase));
+    for version in 2..2 + updates {
+        let id = BlockId::from_u128(u128::from(random.below(of)) << 64 | 1);
+        let (source_uri, metadata, content) = ("", &[][..], &[8; 64][..]);
+        let block = ContextBlock { id, version, source_uri, metadata, content };
+        let before = refused();
+        match engine.put(&block) {
+            Err(WriteError::Full { .. }) if refused() > before => {}
+            put => _ = put.unwrap_or_else(|error| panic!("update {version} of {of}: {error}")),
+        }
+    }
+}
+
+/// A slot that refused to be erased was not tried again before the store was opened anew: three refusals, and
+/// there was none left to move the tail to. Seed 37577 of the swarm.
+#[test]
+fn a_full_store_goes_on_where_erases_are_refused_now_and_then() {
+    for segments in [9, 16, 40] {
+        let (held, mut engine, count) = full_store(segments);
+        for times in 1..=8 {
+            held.with(|nor| nor.inject(Fault::FailedErase, When::Call(0)));
+            while held.with(|nor| nor.struck(Fault::FailedErase)) < times {
+                update(&held, &mut engine, count, 1);
+            }
+        }
+        update(&held, &mut engine, count, 40 * u64::from(segments));
+    }
+}
+
+/// Sectors that no longer erase come off what the store may hold.
+#[test]
+fn a_store_with_worn_sectors_is_full_sooner() {
+    let (_, new, fits) = full_store(17);
+    drop(new);
+    let scenario = scenario(17, MIX);
+    let (held, capacity) = (Shared::new(scenario.device()), capacity(&scenario));
+    held.with(|nor| [5, 11].map(|sector| nor.wear_out(sector)));
+    let mut memory = region(&capacity);
+    let opened = StorageEngine::open(held.clone(), &mut memory, capacity, scenario.config());
+    let mut engine = opened.expect("open");
+    // Once around, so that each sector was tried.
+    update(&held, &mut engine, 20, 700);
+    for n in 0..20 {
+        engine.delete(&BlockId::from_u128(n << 64 | 1)).expect("delete");
+    }
+    engine.compact(u64::MAX).expect("compact");
+    let count = fill_with(&mut engine, 64) / (64 + 24);
+    assert!((fits * 9 / 12..=fits * 10 / 12).contains(&count), "{count} of {fits}");
+    update(&held, &mut engine, count, 700);
+    for _ in 0..5 {
+        drop(engine);
+        held.with(SimNor::reopen);
+        let opened = StorageEngine::open(held.clone(), &mut memory, capacity, scenario.config());
+        engine = opened.expect("open");
+        update(&held, &mut engine, count, 150);
+    }
 }
 
 /// `Full` says how much is needed, and that less is free.

@@ -302,9 +302,9 @@ fn writes_fail_on_a_file_until_it_is_mended() {
     }
 }
 
-/// Writes until a segment is opened, fails the next sync and then so many recoveries, each at its `at`th sync,
-/// and cuts power at a step of one more. Returns whether it came to that, and how often no more could be begun.
-fn sequences_go_on(failures: u32, at: u64, step: u64, survivors: &Survivors) -> bool {
+/// Writes until segments are opened, fails the next sync and then so many recoveries, each at its `at`th
+/// sync, and cuts power at a step of one more. Returns whether it came to that.
+fn sequences_go_on(failures: u32, at: u64, step: u64, survivors: Survivors) -> bool {
     let scenario = Scenario { seed: step, durability: Durability::OnSync, ..FILE };
     let _replay = Replay(format!("{failures} failures at sync {at}, {survivors:?}, {scenario:?}"));
     let (mut random, mut version, mut model) = (Random::new(7), 0, Model::default());
@@ -331,7 +331,7 @@ fn sequences_go_on(failures: u32, at: u64, step: u64, survivors: &Survivors) -> 
         nor.mend();
         nor.cut_at(0);
         let _ = nor.sync();
-        nor.power_on_with(Aftermath { unsynced: survivors.clone(), ..Aftermath::default() });
+        nor.power_on_with(Aftermath { unsynced: survivors, ..Aftermath::default() });
     });
     let opened = StorageEngine::open(held, &mut memory, capacity, config);
     let engine = opened.expect("opens again");
@@ -348,7 +348,7 @@ fn no_number_is_given_twice_where_recoveries_fail_as_well() {
         for at in 0..4 {
             for survivors in [Survivors::None, Survivors::All, Survivors::Seeded] {
                 let mut step = at;
-                while sequences_go_on(failures, at, step, &survivors) {
+                while sequences_go_on(failures, at, step, survivors) {
                     (cuts, step) = (cuts + 1, step + sweep(17, 1));
                 }
             }

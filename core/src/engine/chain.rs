@@ -276,12 +276,13 @@ fn newest_below<S: Storage>(
 }
 
 /// In which order free slots are used: those that never held anything that counted, those that were taken
-/// over, those that are retired, those that openings began which came to nothing, and the one that was retired
-/// last at the very end, since its retirement may not be proven. Of each kind the oldest comes first.
+/// over, those that are retired, those that openings began which came to nothing, and the one that was
+/// retired last at the very end, since its retirement may not be proven. Of each kind the oldest comes first.
 ///
 /// A number must not be given twice, so the slot with the highest one that is durable has to stay until a
-/// higher one is. Which that is, nobody knows after a sync that failed: a file shows the header that came with
-/// it, a power cut may take it away. So all that are newer than the newest that counts wait, the highest longest.
+/// higher one is. Which that is, nobody knows after a sync that failed: a file shows the header that came
+/// with it, and a power cut may take it away. So all that are newer than the newest that counts wait, the
+/// highest longest.
 fn free_class(log: &Log<'_>, newest: u32, number: u32, lacks_one: bool) -> u32 {
     if planted::is(Fault::HighestErasedNext) && number == log.number_max() {
         return 0;

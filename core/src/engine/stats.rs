@@ -48,6 +48,9 @@ pub struct Stats {
     pub segments_live: u32,
     /// Segments that are free.
     pub segments_free: u32,
+    /// Segments of which a sector refused to be erased since open: they hold nothing, and are tried again
+    /// when no other is left.
+    pub segments_bad: u32,
     /// Live records, in bytes.
     pub live_bytes: u64,
     /// Superseded records, index pages and segment ends, in bytes.
@@ -109,7 +112,7 @@ impl<S: Storage> StorageEngine<'_, S> {
         let used_bytes = u64::from(ring.live()) * u64::from(layout.segment_bytes());
         let open_rest = u64::from(layout.segment_bytes() - log.at());
         let usable = u64::from(Charge::usable(layout));
-        let limit = u64::from(Reserve::of(layout.segments()).live_slots()) * usable;
+        let limit = u64::from(Reserve::of(ring.sound()).live_slots()) * usable;
         let erases = || ring.slots().iter().map(|slot| slot.erase_count());
         let sum: u64 = erases().map(u64::from).sum();
         let index = &state.index;
@@ -134,7 +137,8 @@ impl<S: Storage> StorageEngine<'_, S> {
             segment_bytes: layout.segment_bytes(),
             segments: layout.segments(),
             segments_live: ring.live(),
-            segments_free: layout.segments() - ring.live(),
+            segments_free: ring.sound().saturating_sub(ring.live()),
+            segments_bad: layout.segments().saturating_sub(ring.sound()),
             live_bytes: state.live.charge().bytes,
             dead_bytes: used_bytes
                 .saturating_sub(open_rest)

@@ -158,7 +158,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if needs.records == 0 {
             return Ok(None);
         }
-        match self.check_needs(needs) {
+        let mut checked = self.check_needs(needs);
+        let Store { storage, log, .. } = &mut self.store;
+        if matches!(checked, Err(WriteError::Full { .. })) && log.try_bad_slots(storage) {
+            checked = self.check_needs(needs);
+        }
+        match checked {
             // What is pending is charged more than it takes when it is folded.
             Err(WriteError::Full { .. }) if self.free_places()? => {
                 self.survey_batch(asked, needs)?;
@@ -358,7 +363,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         adds: bool,
     ) -> Result<(), WriteError<S::Error>> {
         let layout = self.store.log.layout();
-        let (live, reserve) = (self.store.state.live.charge(), Reserve::of(layout.segments()));
+        let (live, reserve) = (self.store.state.live.charge(), self.reserve());
         let bytes = |slots: u32| u64::from(slots) * u64::from(Charge::usable(layout));
         let limit = bytes(reserve.live_slots());
         // Until the batch is whole, what it replaces lives as well.
@@ -377,13 +382,19 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         }
         // The tail does not move inside a batch, whose records lie side by side, so that what is new need not
         // be charged as if each of its records lay between long ones.
-        let room = bytes(layout.segments().saturating_sub(reserve.step_slots()));
+        let sound = self.store.log.ring.sound();
+        let room = bytes(sound.saturating_sub(reserve.step_slots()));
         let apart = live.taken_at_most(layout).saturating_add(new.taken_at_most(layout));
         let most = together.taken_at_most(layout).min(apart);
         if most > room {
             return full(room, most);
         }
         Ok(())
+    }
+
+    /// What stays free of the slots that erase.
+    const fn reserve(&self) -> Reserve {
+        Reserve::of(self.store.log.ring.sound())
     }
 
     /// Moves the tail, folds and cleans up until the batch fits, a share of it ahead of need.
@@ -413,15 +424,14 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let segments = bytes.div_ceil(u64::from(Charge::usable(layout)).max(1));
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
         let segments = if planted::is(Fault::BatchSizeUncounted) { 1 } else { segments };
-        let slots = Reserve::of(layout.segments()).step_slots();
+        let slots = self.reserve().step_slots();
         self.have_free_slots(slots.saturating_add(segments).saturating_sub(1), needs)
     }
 
     /// Moves as much of the tail as the pace asks for a put that takes so much.
     fn keep_pace(&mut self, put: u64) -> Result<(), WriteError<S::Error>> {
         let layout = self.store.log.layout();
-        let reserve = Reserve::of(layout.segments());
-        let log = &self.store.log;
+        let (reserve, log) = (self.reserve(), &self.store.log);
         let left = Left { slots: log.ring.free(), rest: layout.segment_bytes() - log.at() };
         let room = left.beyond_any_turn(reserve, Charge::usable(layout)).saturating_sub(put);
         if room > 0 && self.store.state.live.charge().is_surely_within(room) {
@@ -466,7 +476,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
 
     /// Sees to it that a step which writes a record or two can be begun.
     pub(super) fn have_step_room(&mut self) -> Result<(), WriteError<S::Error>> {
-        let slots = Reserve::of(self.store.log.layout().segments()).step_slots();
+        let slots = self.reserve().step_slots();
         self.have_free_slots(slots, &Needs::default())
     }
 

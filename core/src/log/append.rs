@@ -426,6 +426,9 @@ impl<'r> Log<'r> {
     /// Seals the open segment with its last index page and opens the next one.
     fn advance<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         if self.ring.free() <= RECOVERY_RESERVE {
+            self.try_bad_slots(storage);
+        }
+        if self.ring.free() <= RECOVERY_RESERVE {
             return Err(LogError::NoFreeSegment { segments: self.ring.segments() });
         }
         let slot = self.ring.head().unwrap_or_default();
@@ -512,7 +515,7 @@ impl<'r> Log<'r> {
         Ok(())
     }
 
-    /// The oldest free slot that can be erased, erased. Slots that cannot are never used again by this run.
+    /// The oldest free slot that can be erased, erased. Slots that cannot are bad from now on.
     fn take_clean_slot<S: Storage>(&mut self, storage: &mut S) -> Result<u32, LogError<S::Error>> {
         let mut refused = None;
         for _ in 0..self.ring.free() {
@@ -523,24 +526,34 @@ impl<'r> Log<'r> {
             }
             match self.erase(storage, slot) {
                 Ok(()) => return Ok(slot),
-                Err(error) => refused = Some(error),
+                Err(error) => {
+                    self.ring.found_bad(slot);
+                    refused = Some(error);
+                }
             }
         }
         let none = LogError::NoFreeSegment { segments: self.ring.segments() };
         Err(refused.map_or(none, LogError::Storage))
     }
 
+    /// Tries the bad slots once more, since a refusal may have been a passing one: before anybody says that
+    /// no room is left. Returns whether one is free again.
+    pub fn try_bad_slots<S: Storage>(&mut self, storage: &mut S) -> bool {
+        let free = self.ring.free();
+        for slot in 0..self.ring.segments() {
+            let is_bad = self.ring.slot(slot).state() == SlotState::Bad;
+            if is_bad && self.erase(storage, slot).is_ok() {
+                self.ring.add_mended(slot);
+            }
+        }
+        self.ring.free() > free
+    }
+
     fn erase<S: Storage>(&mut self, storage: &mut S, slot: u32) -> Result<(), S::Error> {
         let sectors = self.layout.sectors_per_segment();
         self.traffic.segment_erases += 1;
-        for sector in slot * sectors..(slot + 1) * sectors {
-            if let Err(error) = storage.erase(sector) {
-                self.ring.erased(slot, SlotState::Bad);
-                return Err(error);
-            }
-        }
-        self.ring.erased(slot, SlotState::Clean);
-        Ok(())
+        self.ring.count_erase(slot);
+        (slot * sectors..(slot + 1) * sectors).try_for_each(|sector| storage.erase(sector))
     }
 
     // ---- reading ----

@@ -17,7 +17,7 @@ pub enum SlotState {
     Clean,
     /// A segment of the ring.
     Live,
-    /// A sector of it no longer erases: it is never used again by this run.
+    /// A sector of it refused to be erased: it is not used while others are left.
     Bad,
     /// During recovery: it must not be erased, since a recovery after this one may need it.
     Protected,
@@ -106,6 +106,8 @@ pub struct Ring<'r> {
     slots: &'r mut [Slot],
     chain: Queue,
     free: Queue,
+    /// How many slots are [`Bad`](SlotState::Bad).
+    bad: u32,
     segment_bytes: u32,
 }
 
@@ -125,7 +127,7 @@ impl<'r> Ring<'r> {
         segment_bytes: u32,
     ) -> Result<Self, RegionTooSmall> {
         let slots = memory.slice_of::<Slot>(segments as usize)?;
-        Ok(Self { slots, chain: Queue::EMPTY, free: Queue::EMPTY, segment_bytes })
+        Ok(Self { slots, chain: Queue::EMPTY, free: Queue::EMPTY, bad: 0, segment_bytes })
     }
 
     /// Forgets everything.
@@ -133,12 +135,18 @@ impl<'r> Ring<'r> {
         self.slots.fill(Slot::default());
         self.chain = Queue::EMPTY;
         self.free = Queue::EMPTY;
+        self.bad = 0;
     }
 
     /// Number of slots.
     pub fn segments(&self) -> u32 {
         // The slice was made with a count of this type.
         self.slots.len() as u32
+    }
+
+    /// Number of slots that can be used: all but the bad ones.
+    pub const fn sound(&self) -> u32 {
+        (self.slots.len() as u32).saturating_sub(self.bad)
     }
 
     /// What is known of the slot; an empty one if there is no such slot.
@@ -326,6 +334,12 @@ impl<'r> Ring<'r> {
         self.push(|ring| &mut ring.free, slot, SlotState::Free);
     }
 
+    /// Queues a slot as free that was bad, and is erased after all.
+    pub fn add_mended(&mut self, slot: u32) {
+        self.push(|ring| &mut ring.free, slot, SlotState::Clean);
+        self.bad = self.bad.saturating_sub(1);
+    }
+
     /// Queues a slot as free, before all others: what the order of slots is there to prevent.
     pub fn add_free_first(&mut self, slot: u32) {
         let next = self.free.first;
@@ -353,12 +367,15 @@ impl<'r> Ring<'r> {
         self.pop(|ring| &mut ring.free)
     }
 
-    /// Notes that an erase of the slot was begun, and how it ended.
-    pub fn erased(&mut self, slot: u32, state: SlotState) {
-        self.with(slot, |slot| {
-            slot.erase_count = slot.erase_count.saturating_add(1);
-            slot.state = state as u8;
-        });
+    /// Counts an erase of the slot, whether it ends well or not.
+    pub fn count_erase(&mut self, slot: u32) {
+        self.with(slot, |slot| slot.erase_count = slot.erase_count.saturating_add(1));
+    }
+
+    /// Notes that a free slot refused to be erased.
+    pub fn found_bad(&mut self, slot: u32) {
+        self.bad += u32::from(self.slot(slot).state() != SlotState::Bad);
+        self.set_state(slot, SlotState::Bad);
     }
 
     /// The position along the log of an offset in a slot: the one order of everything.

@@ -359,7 +359,7 @@ fn chain(
 
 impl Expected {
     /// Free slots: those that never held what counted, those that were taken over, those that are retired,
-    /// those that were begun and never counted, and the one that was retired last. Each of these oldest first.
+    /// those that were begun and never counted, and the one that was retired last; of each the oldest first.
     fn queue_free(&mut self, format: &Format, segments: &BTreeMap<u32, Segment>, newest: u32) {
         let live: BTreeSet<u32> = self.chain.iter().map(|segment| segment.head.slot).collect();
         let free = |slot: &u32| !live.contains(slot);

@@ -69,6 +69,7 @@ fn log() {
         Log::beyond_doubt,
         Log::end_doubt,
         Log::open_segment::<Ram>,
+        Log::try_bad_slots::<Ram>,
         Log::read::<Ram>,
         Log::seed,
         Log::corrupt::<RamError>,
@@ -111,7 +112,10 @@ fn ring() {
         Ring::add_free_first,
         Ring::next_free,
         Ring::pop_free,
-        Ring::erased,
+        Ring::count_erase,
+        Ring::found_bad,
+        Ring::add_mended,
+        Ring::sound,
         Ring::position,
     ];
     drain(Ring::chain(any()));

@@ -107,6 +107,7 @@ fn of_stats(stats: &Stats, edges: u64, lists_unreadable: u64) -> Figures {
     figures.push("segments", Figure::Count(stats.segments.into()));
     figures.push("segments_live", Figure::Count(stats.segments_live.into()));
     figures.push("segments_free", Figure::Count(stats.segments_free.into()));
+    figures.push("segments_bad", Figure::Count(stats.segments_bad.into()));
     figures.push("erases_min", Figure::Count(stats.erases_min.into()));
     figures.push("erases_mean", Figure::Count(stats.erases_mean.into()));
     figures.push("erases_max", Figure::Count(stats.erases_max.into()));
