@@ -120,7 +120,7 @@ impl Board {
         };
         let engine = open(device, capacity, Config::default()).expect("open");
         let limit = engine.stats().free_bytes;
-        let usable = limit / (u64::from(load.segments) - spare_slots(load.segments));
+        let usable = limit / u64::from(load.segments - load.segments / 64 - 5);
         let content = vec![7; load.content];
         let (blocks, record, charge) = (0, 0, 0);
         (Self { load, capacity, content, blocks, record, charge, limit, usable }, engine)
@@ -224,7 +224,8 @@ impl Board {
         let (live, record) = (before.live_bytes + 2 * u64::from(before.blocks), self.record + 2);
         let whole = u64::from(self.load.segment_bytes) - NO_RECORDS;
         let filled = (whole - whole % record).min(whole - record / 2);
-        let room = (segments - STEP_SLOTS) * filled;
+        // What the segments that are full hold is not told: it may be a little less than they can.
+        let room = (segments - STEP_SLOTS) * (filled - filled / 128);
         let usual = room.saturating_sub(live + filled).clamp(filled, spare * filled);
         // What moving all segments may take beside what lives, if each was filled better than on average.
         let most = whole + RETIRE;
@@ -255,7 +256,7 @@ impl Board {
     }
 }
 
-/// Slots that live records never fill: 5 %, and at least five.
+/// The spare by which the usual pace is reckoned: 5 % of the slots, and at least five.
 fn spare_slots(segments: u32) -> u64 {
     u64::from(segments / 20).max(5)
 }
@@ -347,7 +348,7 @@ fn what_updates_write_on_average() {
                 "{segments} | {content} | {fill} % | {a:.1} / {b:.1} / {c:.1} / {d:.1}; {most}"
             );
             if (segments, content, fill) == (64, 64, 90) {
-                assert!(a <= 4.0, "{a} bytes are written for each given");
+                assert!(a <= 4.5, "{a} bytes are written for each given");
             }
         }
     }

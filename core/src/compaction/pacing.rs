@@ -7,8 +7,11 @@ use crate::planted::{self, Fault};
 const STEP_SLOTS: u32 = 4;
 /// Spare slots at the least.
 const SPARE_SLOTS_MIN: u32 = 5;
-/// One of so many slots is spare.
+/// One of so many slots is spare for the usual pace.
 const SPARE_PART: u32 = 20;
+/// One of so many slots is never filled, beside the spare ones that there are at least. The fewer there are,
+/// the more of the ring moves for a put where the store is full.
+const EMPTY_PART: u32 = 64;
 /// Moving a segment takes one of so many parts of one more than what lives in it.
 const MOVE_LOSS_PART: i64 = 128;
 /// Logarithm of the parts of a segment in which a turn is computed at most.
@@ -43,16 +46,17 @@ impl Reserve {
         STEP_SLOTS
     }
 
-    /// Slots that live records never fill: 5 %, and no fewer than what a step, an update in place
-    /// and a recovery need.
+    /// Slots over which the tail goes around the ring at the usual pace, if live records leave as many: 5 %,
+    /// and no fewer than what a step, an update in place and a recovery need.
     pub const fn spare_slots(self) -> u32 {
         let part = self.segments / SPARE_PART;
         if part > SPARE_SLOTS_MIN { part } else { SPARE_SLOTS_MIN }
     }
 
-    /// Slots that live records may fill.
+    /// Slots that live records may fill: all but those that a step, an update in place and a recovery need,
+    /// and one of 64.
     pub const fn live_slots(self) -> u32 {
-        self.segments.saturating_sub(self.spare_slots())
+        self.segments.saturating_sub(SPARE_SLOTS_MIN + self.segments / EMPTY_PART)
     }
 }
 
@@ -244,6 +248,8 @@ mod tests {
     #[test]
     fn the_spare_is_five_percent_or_what_a_step_and_a_recovery_need() {
         assert_eq!(Reserve::of(8).live_slots(), 3);
+        assert_eq!(Reserve::of(63).live_slots(), 58);
+        assert_eq!(Reserve::of(200).live_slots(), 192);
         assert_eq!(Reserve::of(64).spare_slots(), 5);
         assert_eq!(Reserve::of(1000).spare_slots(), 50);
     }

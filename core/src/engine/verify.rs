@@ -165,7 +165,7 @@ impl Lives {
         }
         let share = Share::of_outline(layout, outline);
         self.charge.add(share);
-        self.in_slot = self.in_slot.wrapping_add(share.in_place(layout));
+        self.in_slot = self.in_slot.wrapping_add(share.in_place());
     }
 }
 

@@ -5,9 +5,10 @@
 //! brings another one. What counts is therefore a bound that holds for any order. There are two,
 //! and the lesser one is taken:
 //!
-//! - by *gaps*: a gap is shorter than the record that did not fit. The length of the longest short record is
-//!   taken off each segment beforehand, which pays for the gaps of short ones; a longer record is charged
-//!   what it may leave beyond that. This is close where records are short for their segment.
+//! - by *gaps*: a gap is shorter than the record that did not fit. A length is taken off each segment
+//!   beforehand, which pays for the gaps of records that are no longer; a longer record is charged what it
+//!   may leave beyond that. Of four such lengths the one counts that comes to the least. This is close where
+//!   records are short for their segment.
 //! - by *places*: of records that are no longer than a third, say, of a segment, each segment that was filled
 //!   holds three. A longer one takes as many places as it is longer, and may leave as many empty in the
 //!   segment that it did not fit into. This is close where records are long and of one size. A place is
@@ -21,12 +22,19 @@
 use crate::format::{EdgeChange, Kind, Layout, Outline, Record, Subject};
 use crate::types::Direction;
 
-/// Records up to this part of a segment are short.
-const SHORT_PART: u32 = 16;
+/// Gaps are counted in this part of a segment,
+const GAP_PART: u32 = 64;
+/// and up to so many of them may be taken off each.
+const GAPS: usize = 4;
+/// Records of which more than so many fit into a segment need more than two index pages there.
+const TINY_PART: u32 = 96;
 /// How many places a segment may be parted into, ascending. (Where there are more, gaps are short.)
 const PLACES: [u64; 6] = [1, 2, 3, 4, 5, 6];
 /// What an index page takes beside its entries.
 const PAGE_BYTES: u32 = 20;
+/// A tiny record pays for this part of it: of a hundred and more in a segment, so many are tiny that it is
+/// enough for every page beyond the second.
+const PAGE_PART: u32 = 32;
 /// What a change of an edge is charged by places, for each end of it: a list that grows beyond a place takes
 /// three more, a new one takes one, and so does one that has to be split.
 const PLACES_OF_A_LIST: u64 = 4;
@@ -36,8 +44,10 @@ const PLACES_OF_A_LIST: u64 = 4;
 pub struct Share {
     /// Its length, in bytes.
     pub bytes: u64,
-    /// What it takes by gaps, in bytes.
-    gaps: u64,
+    /// What it takes in place, with its index entry, in bytes.
+    in_place: u64,
+    /// What it takes by gaps, for each of the lengths that are taken off, in bytes.
+    gaps: [u64; GAPS],
     class: Class,
 }
 
@@ -64,43 +74,57 @@ impl Share {
 
     /// What it takes where it lies, with its index entry and without gaps, in bytes; a change of an edge as
     /// much as it may take when it is folded.
-    pub fn in_place(&self, layout: &Layout) -> u32 {
-        let gap = match self.class {
-            Class::Places(_) => self.bytes.saturating_sub(u64::from(short_max(layout))),
-            Class::Change => 0,
-        };
+    pub const fn in_place(&self) -> u32 {
         // A record is no longer than a segment, whose size is a number of this type.
-        self.gaps.saturating_sub(gap) as u32
+        self.in_place as u32
     }
 
     fn of_bytes(layout: &Layout, (kind, subject): (Kind, &Subject), bytes: u64) -> Self {
-        let with_entry = bytes + u64::from(layout.index_form().entry_bytes(kind));
-        let gap = bytes.saturating_sub(u64::from(short_max(layout)));
-        let gaps = with_entry + gap;
+        let is_tiny = bytes < u64::from(layout.segment_bytes() / TINY_PART);
+        let of_page = if is_tiny { layout.padded(PAGE_BYTES).div_ceil(PAGE_PART) } else { 0 };
+        let in_place = bytes + u64::from(layout.index_form().entry_bytes(kind) + of_page);
+        let gaps = gap_lens(layout).map(|gap| in_place + bytes.saturating_sub(gap.into()));
         if let Subject::Edge(change) = subject {
-            let gaps = gaps.max(Self::folded(layout, change));
-            return Self { bytes, gaps, class: Class::Change };
+            let gaps = pairs(gaps, Self::folded(layout, change), u64::max);
+            let in_place = gaps.iter().fold(in_place, |least, of| least.max(*of));
+            return Self { bytes, in_place, gaps, class: Class::Change };
         }
         let usable = u64::from(Charge::usable(layout));
-        let fits = PLACES.iter().take_while(|places| with_entry * **places <= usable).count();
-        Self { bytes, gaps, class: Class::Places(fits.saturating_sub(1)) }
+        let fits = PLACES.iter().take_while(|places| in_place * **places <= usable).count();
+        Self { bytes, in_place, gaps, class: Class::Places(fits.saturating_sub(1)) }
     }
 
     /// What the change may take when it is folded: a list of its own at both ends, each longer by the
     /// alignment, by which a list that is there may grow beyond that.
-    fn folded(layout: &Layout, change: &EdgeChange) -> u64 {
+    fn folded(layout: &Layout, change: &EdgeChange) -> [u64; GAPS] {
         let ends = [(change.source, Direction::Out), (change.target, Direction::In)];
-        let lists = ends.map(|(number, direction)| {
+        let [out, into] = ends.map(|(number, direction)| {
             let list = Record::Adjacency { number, direction, entries: 1, range: None };
-            Self::of(layout, &list).gaps + u64::from(layout.align())
+            Self::of(layout, &list).gaps.map(|gaps| gaps + u64::from(layout.align()))
         });
-        lists.iter().sum()
+        pairs(out, into, u64::saturating_add)
     }
 }
 
-/// The longest record that counts as short, in bytes.
-fn short_max(layout: &Layout) -> u32 {
-    layout.segment_bytes() / SHORT_PART
+/// The lengths of which one is taken off each segment, in bytes.
+fn gap_lens(layout: &Layout) -> [u32; GAPS] {
+    let part = layout.segment_bytes() / GAP_PART;
+    [part, 2 * part, 3 * part, 4 * part]
+}
+
+/// What is left of a segment beside headers, two index pages, and the record that retires another: moving a
+/// segment takes one. In bytes.
+fn room(layout: &Layout) -> u32 {
+    let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
+    let form = layout.index_form();
+    let retire = layout.padded(retire.header_bytes()) + form.entry_bytes(retire.kind());
+    let taken = layout.first_offset() + 2 * layout.padded(PAGE_BYTES) + retire;
+    layout.segment_bytes().saturating_sub(taken)
+}
+
+fn pairs<T: Copy, const N: usize>(mut mine: [T; N], its: [T; N], both: fn(T, T) -> T) -> [T; N] {
+    mine.iter_mut().zip(its).for_each(|(mine, its)| *mine = both(*mine, its));
+    mine
 }
 
 /// What records take together.
@@ -108,8 +132,8 @@ fn short_max(layout: &Layout) -> u32 {
 pub struct Charge {
     /// Their lengths, in bytes.
     pub bytes: u64,
-    /// What they take by gaps, in bytes.
-    gaps: u64,
+    /// What they take by gaps, for each of the lengths that are taken off, in bytes.
+    gaps: [u64; GAPS],
     /// How many there are of each class,
     records: [u32; PLACES.len()],
     /// and how many changes of edges.
@@ -119,10 +143,8 @@ pub struct Charge {
 impl Charge {
     /// How much records may take of a segment, in bytes.
     pub fn usable(layout: &Layout) -> u32 {
-        // The headers of two index pages. Where many short records make more of them, these take a little
-        // over a hundredth of a segment, which the spare pays for.
-        let pages = layout.padded(64) * 2;
-        layout.segment_bytes() - layout.first_offset() - pages - short_max(layout)
+        let [least, ..] = gap_lens(layout);
+        room(layout).saturating_sub(least).max(1)
     }
 
     /// How much records of these lengths take of a segment, in bytes, in the order in which they happen to
@@ -135,14 +157,14 @@ impl Charge {
         let mean = mean.saturating_add(layout.index_form().entry_bytes(Kind::Block));
         let retire = Share::of(layout, &Record::Retire { segment: u32::MAX, slot: u32::MAX });
         let headers = layout.first_offset() + layout.padded(PAGE_BYTES);
-        let most = layout.segment_bytes() - headers - retire.in_place(layout);
+        let most = layout.segment_bytes() - headers - retire.in_place();
         (most - most % mean).min(most - (mean / 2).min(most / 2))
     }
 
     /// With a record more.
     pub fn add(&mut self, share: Share) {
         self.bytes = self.bytes.saturating_add(share.bytes);
-        self.gaps = self.gaps.saturating_add(share.gaps);
+        self.gaps = pairs(self.gaps, share.gaps, u64::saturating_add);
         if let Some(count) = self.count(share.class) {
             *count = count.saturating_add(1);
         }
@@ -151,7 +173,7 @@ impl Charge {
     /// With a record less.
     pub fn subtract(&mut self, share: Share) {
         self.bytes = self.bytes.saturating_sub(share.bytes);
-        self.gaps = self.gaps.saturating_sub(share.gaps);
+        self.gaps = pairs(self.gaps, share.gaps, u64::saturating_sub);
         if let Some(count) = self.count(share.class) {
             *count = count.saturating_sub(1);
         }
@@ -177,12 +199,10 @@ impl Charge {
     }
 
     fn each(&self, with: &Self, sum: fn(u64, u64) -> u64, count: fn(u32, u32) -> u32) -> Self {
-        let mut records = self.records;
-        records.iter_mut().zip(with.records).for_each(|(mine, its)| *mine = count(*mine, its));
         Self {
             bytes: sum(self.bytes, with.bytes),
-            gaps: sum(self.gaps, with.gaps),
-            records,
+            gaps: pairs(self.gaps, with.gaps, sum),
+            records: pairs(self.records, with.records, count),
             changes: count(self.changes, with.changes),
         }
     }
@@ -190,19 +210,30 @@ impl Charge {
     /// What they are charged where it is decided whether the store is full, in bytes of which each segment
     /// has [`usable`](Self::usable).
     pub fn taken(&self, layout: &Layout) -> u64 {
-        let place = Self::usable(layout) + short_max(layout);
-        self.least(place.into())
+        let [.., most] = gap_lens(layout);
+        self.least(layout, u64::from(Self::usable(layout) + most))
     }
 
     /// How much they take at most, in the same bytes: places are no more than they are.
     pub fn taken_at_most(&self, layout: &Layout) -> u64 {
-        self.least(Self::usable(layout).into())
+        self.least(layout, Self::usable(layout).into())
     }
 
     /// The lesser bound, where a segment's places are charged `segment` bytes together.
-    fn least(&self, segment: u64) -> u64 {
+    fn least(&self, layout: &Layout, segment: u64) -> u64 {
+        let by_gaps = self.by_gaps(layout);
         let by_places = PLACES.map(|in_segment| self.by_places(in_segment, segment));
-        by_places.into_iter().fold(self.gaps, u64::min)
+        by_places.into_iter().fold(by_gaps, u64::min)
+    }
+
+    fn by_gaps(&self, layout: &Layout) -> u64 {
+        let (room, usable) = (room(layout), u64::from(Self::usable(layout)));
+        let of = |(gap, bytes): (u32, u64)| {
+            let left = u64::from(room.saturating_sub(gap).max(1));
+            // Both are less than a segment, and so is their product less than 2^64.
+            (bytes / left).saturating_mul(usable).saturating_add(bytes % left * usable / left)
+        };
+        gap_lens(layout).into_iter().zip(self.gaps).map(of).fold(u64::MAX, u64::min)
     }
 
     fn by_places(&self, in_segment: u64, segment: u64) -> u64 {
@@ -216,7 +247,8 @@ impl Charge {
 
     /// Whether they are surely charged no more than so many bytes, by the bound that costs nothing to know.
     pub const fn is_surely_within(&self, bytes: u64) -> bool {
-        self.gaps <= bytes
+        let [by_the_least, ..] = self.gaps;
+        by_the_least <= bytes
     }
 }
 
@@ -246,9 +278,7 @@ mod tests {
 
     /// Segments that are filled when these come one after the other, and with each one a retire record.
     fn filled(layout: &Layout, shares: &[Share]) -> u64 {
-        let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
-        let retire = Share::of(layout, &retire).bytes + 2;
-        let room = u64::from(Charge::usable(layout)) + u64::from(short_max(layout)) - retire;
+        let room = u64::from(room(layout));
         let (mut segments, mut rest) = (0, room);
         for share in shares {
             let bytes = share.bytes + 2;
@@ -299,7 +329,10 @@ mod tests {
             let least = 120.0 / in_segment;
             assert!((least..least * 1.08).contains(&segments), "{content}: {segments}");
             // By gaps they would take far more.
-            assert!(taken(&layout, &shares).1.gaps as f64 / usable > least * 1.15, "{content}");
+            assert!(
+                taken(&layout, &shares).1.by_gaps(&layout) as f64 / usable > least * 1.15,
+                "{content}"
+            );
         }
     }
 }

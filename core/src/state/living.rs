@@ -51,7 +51,7 @@ impl<'r> Living<'r> {
     pub fn add(&mut self, layout: &Layout, share: Share, at: Location) {
         self.charge.add(share);
         if let Some(sum) = self.slot_mut(layout, at) {
-            *sum = sum.wrapping_add(share.in_place(layout));
+            *sum = sum.wrapping_add(share.in_place());
         }
     }
 
@@ -59,7 +59,7 @@ impl<'r> Living<'r> {
     pub fn subtract(&mut self, layout: &Layout, share: Share, at: Location) {
         self.charge.subtract(share);
         if let Some(sum) = self.slot_mut(layout, at) {
-            *sum = sum.wrapping_sub(share.in_place(layout));
+            *sum = sum.wrapping_sub(share.in_place());
         }
     }
 
