@@ -228,9 +228,9 @@ fn at_full_no_more_segments_are_without_records_than_must_be() {
         {
             let (free, share) = fullness(segments, segment_bytes, len);
             // One of 64 keeps the pause short; and room is kept for the gaps at the ends of segments, in
-            // whatever order records meet them: as much again, or a twentieth where records are long.
+            // whatever order records meet them: as much again, or an eighteenth where records are long.
             let gaps =
-                if len * 16 < segment_bytes as usize { segments / 64 } else { segments / 20 };
+                if len * 16 < segment_bytes as usize { segments / 64 } else { segments / 18 };
             let most = STEP_AND_RECOVERY + segments / 64 + gaps + 1;
             assert!(free <= most, "{free} of {segments} are free; at most {most}");
             assert!(share > least * used, "{share} % of {segments} segments");
