@@ -2,8 +2,9 @@
 //!
 //! The body is checked first, so that a bit that can be mended is mended in the one copy that there will be.
 //! (A damaged copy under a valid header, and then a mended one, would leave the damaged one as the newest of
-//! its key, should power go in between.) Then it is read again, and the bytes that are checked are those that
-//! are written; what was written is read back before anybody relies on it.
+//! its key, should power go in between.) A short one is then written from where it was checked; a longer one
+//! is read again, and the bytes that are checked are those that are written. What was written is read back
+//! before anybody relies on it.
 
 use super::super::LogError;
 use super::super::read::{BodyFlip, BodyState, LOOK_BYTES, LogBytes, ReadLog};
@@ -51,6 +52,55 @@ impl Log<'_> {
         header: &Header,
         how: CopyAs,
     ) -> Result<Copied, LogError<S::Error>> {
+        let in_batch = matches!(how, CopyAs::InBatch | CopyAs::Tentative);
+        let mut piece = [0; LOOK_BYTES];
+        let (appended, sound) = match self.short_body(storage, from, header, &mut piece)? {
+            Some(body) => (self.append(storage, &header.record, in_batch, &[body])?, true),
+            None => self.copy_in_pieces(storage, from, header, how)?,
+        };
+        self.flush(storage)?;
+        if planted::is(Fault::MovedNotReadBack) {
+            return Ok(Copied { appended, sound });
+        }
+        let place = self.layout.place(appended.location);
+        let written = self.on(storage).header(place)?;
+        let Some(written) = written.filter(|written| written.record == header.record) else {
+            return Err(self.corrupt(place));
+        };
+        let expected = sound || how == CopyAs::Tentative || planted::is(Fault::DamageMovedAsSound);
+        if self.on(storage).body_is_valid(place, &written)? != expected {
+            return Err(self.corrupt(place));
+        }
+        Ok(Copied { appended, sound })
+    }
+
+    /// Reads the body of a record and its check at once, if they fit into `piece`. The body; `None` if it is
+    /// longer, or not sound.
+    fn short_body<'p, S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        piece: &'p mut [u8; LOOK_BYTES],
+    ) -> Result<Option<&'p [u8]>, LogError<S::Error>> {
+        let body_bytes = header.record.body_bytes(self.layout.index_form()) as usize;
+        let both = piece.get_mut(..body_bytes.saturating_add(CHECK_BYTES as usize));
+        let Some(both) = both.filter(|_| body_bytes > 0) else { return Ok(None) };
+        let at = Place { slot: from.slot, offset: from.offset + header.bytes };
+        self.read(storage, at.slot, at.offset, both)?;
+        let (body, check) = both.split_at_checked(body_bytes).unwrap_or_default();
+        let is_sound = self.seed(at).and(body).get().to_le_bytes() == check;
+        Ok(Some(body).filter(|_| is_sound))
+    }
+
+    /// Appends a record as it lies elsewhere, a piece of its body at a time. Whether that was sound.
+    fn copy_in_pieces<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        from: Place,
+        header: &Header,
+        how: CopyAs,
+    ) -> Result<(Appended, bool), LogError<S::Error>> {
         let known = match how {
             CopyAs::Single | CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
             CopyAs::Tentative => None,
@@ -76,21 +126,7 @@ impl Log<'_> {
             writer.spoil(!fits && !stays);
             sound &= fits;
         }
-        let appended = writer.end()?;
-        self.flush(storage)?;
-        if planted::is(Fault::MovedNotReadBack) {
-            return Ok(Copied { appended, sound });
-        }
-        let place = self.layout.place(appended.location);
-        let written = self.on(storage).header(place)?;
-        let Some(written) = written.filter(|written| written.record == *record) else {
-            return Err(self.corrupt(place));
-        };
-        let expected = sound || how == CopyAs::Tentative || planted::is(Fault::DamageMovedAsSound);
-        if self.on(storage).body_is_valid(place, &written)? != expected {
-            return Err(self.corrupt(place));
-        }
-        Ok(Copied { appended, sound })
+        Ok((writer.end()?, sound))
     }
 }
 
