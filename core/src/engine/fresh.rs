@@ -27,6 +27,9 @@ use crate::storage::Storage;
 /// The fresh segment takes the newest one over if that fills at most this part of it.
 const TAKE_OVER_PART: u64 = 2;
 
+/// So many worn slots are reckoned with where free ones are counted.
+const WORN_SLOTS: usize = 3;
+
 /// How the fresh segment follows on what was found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FreshPlan {
@@ -163,10 +166,10 @@ impl FreshPlan {
 
 /// Whether so few slots are free that the tail might not be moved any more if this opening took one: each
 /// of a few openings in a row that were cut could take one, and there would be no room left to move
-/// anything to.
+/// anything to. Some of those that look free may be worn, which nobody knows before they are erased.
 fn slots_are_scarce(log: &Log<'_>, retired: u32) -> bool {
     let free = log.ring.slots().iter().filter(|slot| slot.number() <= retired).count();
-    free <= Reserve::of(log.layout().segments()).step_slots() as usize
+    free <= Reserve::of(log.layout().segments()).step_slots() as usize + WORN_SLOTS
 }
 
 /// Copies the records that start in a span of a segment, those left out that are about the log itself.

@@ -425,7 +425,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let segments = u32::try_from(segments).unwrap_or(u32::MAX);
         let segments = if planted::is(Fault::BatchSizeUncounted) { 1 } else { segments };
         let slots = self.reserve().step_slots();
-        self.have_free_slots(slots.saturating_add(segments).saturating_sub(1), needs)
+        self.have_free_slots(slots.saturating_add(segments).saturating_sub(1), taken)
     }
 
     /// Moves as much of the tail as the pace asks for a put that takes so much.
@@ -477,22 +477,24 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Sees to it that a step which writes a record or two can be begun.
     pub(super) fn have_step_room(&mut self) -> Result<(), WriteError<S::Error>> {
         let slots = self.reserve().step_slots();
-        self.have_free_slots(slots, &Needs::default())
+        self.have_free_slots(slots, 0)
     }
 
     /// Moves the tail until so many slots are free. What lives fits into the ring with room to
-    /// spare, or it would have been refused, so that this ends within one turn of the ring.
-    fn have_free_slots(&mut self, slots: u32, needs: &Needs) -> Result<(), WriteError<S::Error>> {
+    /// spare, or it would have been refused, so that this ends within one turn of the ring. `needed` is what
+    /// the batch takes for which they are to be free, in bytes.
+    fn have_free_slots(&mut self, slots: u32, needed: u64) -> Result<(), WriteError<S::Error>> {
         let turn = self.store.log.number_max();
         let slots = if planted::is(Fault::NoReserve) { 1 } else { slots };
         while self.store.log.ring.free() < slots {
             let step = self.tail.step(&mut self.store, &mut self.fold)?;
             let ends_turn = step == TailStep::Nothing || self.tail_number() > turn;
-            if ends_turn && self.store.log.ring.free() < slots {
+            let Store { storage, log, .. } = &mut self.store;
+            if ends_turn && log.ring.free() < slots && !log.try_bad_slots(storage) {
                 let layout = self.store.log.layout();
                 let free =
                     u64::from(self.store.log.ring.free()) * u64::from(Charge::usable(layout));
-                return Err(WriteError::Full { needed: needs.charge.taken(layout), free });
+                return Err(WriteError::Full { needed, free });
             }
         }
         Ok(())

@@ -537,7 +537,8 @@ impl<'r> Log<'r> {
     }
 
     /// Tries the bad slots once more, since a refusal may have been a passing one: before anybody says that
-    /// no room is left. Returns whether one is free again.
+    /// no room is left. In vain it takes time, and wears nothing that is in use. Returns whether one is free
+    /// again.
     pub fn try_bad_slots<S: Storage>(&mut self, storage: &mut S) -> bool {
         let free = self.ring.free();
         for slot in 0..self.ring.segments() {
@@ -552,8 +553,9 @@ impl<'r> Log<'r> {
     fn erase<S: Storage>(&mut self, storage: &mut S, slot: u32) -> Result<(), S::Error> {
         let sectors = self.layout.sectors_per_segment();
         self.traffic.segment_erases += 1;
+        (slot * sectors..(slot + 1) * sectors).try_for_each(|sector| storage.erase(sector))?;
         self.ring.count_erase(slot);
-        (slot * sectors..(slot + 1) * sectors).try_for_each(|sector| storage.erase(sector))
+        Ok(())
     }
 
     // ---- reading ----

@@ -367,7 +367,7 @@ impl<'r> Ring<'r> {
         self.pop(|ring| &mut ring.free)
     }
 
-    /// Counts an erase of the slot, whether it ends well or not.
+    /// Counts an erase of the slot.
     pub fn count_erase(&mut self, slot: u32) {
         self.with(slot, |slot| slot.erase_count = slot.erase_count.saturating_add(1));
     }

@@ -20,11 +20,11 @@
 //! around always ends with the same free space that it began with.
 
 use crate::format::{EdgeChange, Kind, Layout, Outline, Record, Subject};
-use crate::types::Direction;
+use crate::types::{Direction, EdgeKey, KeyRange};
 
 /// Gaps are counted in this part of a segment,
 const GAP_PART: u32 = 64;
-/// and up to so many of them may be taken off each.
+/// and up to so many of them are taken off each.
 const GAPS: usize = 4;
 /// Records of which more than so many fit into a segment need more than two index pages there.
 const TINY_PART: u32 = 96;
@@ -94,15 +94,16 @@ impl Share {
         Self { bytes, in_place, gaps, class: Class::Places(fits.saturating_sub(1)) }
     }
 
-    /// What the change may take when it is folded: a list of its own at both ends, each longer by the
-    /// alignment, by which a list that is there may grow beyond that.
+    /// What the change may take when it is folded: a page of a list at both ends, each longer by the
+    /// alignment, by which a list that is there, or is split, may grow beyond that.
+    #[inline(never)]
     fn folded(layout: &Layout, change: &EdgeChange) -> [u64; GAPS] {
-        let ends = [(change.source, Direction::Out), (change.target, Direction::In)];
-        let [out, into] = ends.map(|(number, direction)| {
-            let list = Record::Adjacency { number, direction, entries: 1, range: None };
-            Self::of(layout, &list).gaps.map(|gaps| gaps + u64::from(layout.align()))
-        });
-        pairs(out, into, u64::saturating_add)
+        // The lists at both ends are as long but for the node's number.
+        let number = change.source.max(change.target);
+        let key = EdgeKey { kind: change.kind.0, number };
+        let range = Some(KeyRange { low: key, high: Some(key) });
+        let list = Record::Adjacency { number, direction: Direction::Out, entries: 1, range };
+        Self::of(layout, &list).gaps.map(|gaps| 2 * (gaps + u64::from(layout.align())))
     }
 }
 
@@ -114,6 +115,7 @@ fn gap_lens(layout: &Layout) -> [u32; GAPS] {
 
 /// What is left of a segment beside headers, two index pages, and the record that retires another: moving a
 /// segment takes one. In bytes.
+#[inline(never)]
 fn room(layout: &Layout) -> u32 {
     let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
     let form = layout.index_form();
@@ -261,10 +263,14 @@ mod tests {
     use std::vec::Vec;
 
     fn layout(segment_bytes: u32) -> Layout {
+        layout_of(segment_bytes, 4)
+    }
+
+    fn layout_of(segment_bytes: u32, write_bytes: u32) -> Layout {
         let geometry = Geometry {
             capacity_bytes: u64::from(segment_bytes) * 64,
             erase_bytes: segment_bytes,
-            write_bytes: 4,
+            write_bytes,
             erased: Erased::Ones,
             keeps_write_order: true,
         };
@@ -276,16 +282,23 @@ mod tests {
         Share::of(layout, &Record::Block { number, version: 1, id, lens: [0, 0, content] })
     }
 
-    /// Segments that are filled when these come one after the other, and with each one a retire record.
+    /// Segments that are filled when these come one after the other, and in each one a retire record: as the
+    /// log writes them, with an index page behind each 64, and behind the last.
     fn filled(layout: &Layout, shares: &[Share]) -> u64 {
-        let room = u64::from(room(layout));
-        let (mut segments, mut rest) = (0, room);
+        let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
+        let begin = (layout.first_offset() + layout.padded(retire.header_bytes()), 1);
+        let page = |entries: u32| layout.padded(PAGE_BYTES + 2 * entries);
+        let (mut segments, mut at, mut entries) = (0, begin.0, begin.1);
         for share in shares {
-            let bytes = share.bytes + 2;
-            if bytes > rest {
-                (segments, rest) = (segments + 1, room);
+            let bytes = u32::try_from(share.bytes).expect("of a segment");
+            if entries == layout.index_form().entries_max() {
+                (at, entries) = (at + page(entries), 0);
             }
-            rest = rest.saturating_sub(bytes);
+            if at + bytes + page(entries + 1) > layout.segment_bytes() {
+                segments += 1;
+                (at, entries) = begin;
+            }
+            (at, entries) = (at + bytes, entries + 1);
         }
         segments
     }
@@ -300,13 +313,17 @@ mod tests {
         /// Half of them are of one length, so that places count.
         #[test]
         fn records_never_fill_more_segments_than_they_take(
-            one in 0u32..3400,
-            lens in proptest::collection::vec((any::<bool>(), 0u32..3400, 1u32..40), 1..200),
+            (segment_bytes, write_bytes, most) in prop_oneof![
+                Just((4096, 4, 3400)), Just((4096, 256, 3000)), Just((1024, 4, 700)),
+                Just((1024, 64, 500)), Just((512, 32, 200)), Just((65536, 16, 60000)),
+            ],
+            one in 0u32..1000,
+            lens in proptest::collection::vec((any::<bool>(), 0u32..1000, 1u32..80), 1..900),
         ) {
-            let layout = layout(4096);
+            let layout = layout_of(segment_bytes, write_bytes);
+            let (one, lens) = (one * most / 1000, lens.into_iter().map(|(same, len, part)| (same, len * most / 1000, part)));
             let shares: Vec<_> = lens
-                .iter()
-                .map(|(same, len, part)| block(&layout, if *same { one } else { len / part }))
+                .map(|(same, len, part)| block(&layout, if same { one } else { len / part }))
                 .collect();
             let (bytes, charge) = taken(&layout, &shares);
             let usable = u64::from(Charge::usable(&layout));

@@ -10,7 +10,7 @@ use super::rules::{Broken, Rule, hold};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Free slots up to which the newest segment is taken over whenever it fits.
-const SCARCE: usize = 4;
+const SCARCE: usize = 7;
 /// More than an index entry, and more than an index page without its entries, takes, in bytes.
 const ENTRY_MAX: u32 = 32;
 const PAGE_MAX: u32 = 96;

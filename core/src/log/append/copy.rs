@@ -56,7 +56,7 @@ impl Log<'_> {
         let mut piece = [0; LOOK_BYTES];
         let (appended, sound) = match self.short_body(storage, from, header, &mut piece)? {
             Some(body) => (self.append(storage, &header.record, in_batch, &[body])?, true),
-            None => self.copy_in_pieces(storage, from, header, how)?,
+            None => self.copy_in_pieces(storage, from, header, how, &mut piece)?,
         };
         self.flush(storage)?;
         if planted::is(Fault::MovedNotReadBack) {
@@ -100,6 +100,7 @@ impl Log<'_> {
         from: Place,
         header: &Header,
         how: CopyAs,
+        piece: &mut [u8; LOOK_BYTES],
     ) -> Result<(Appended, bool), LogError<S::Error>> {
         let known = match how {
             CopyAs::Single | CopyAs::InBatch => flip_in(self.on(storage).body_state(from, header)?),
@@ -115,7 +116,7 @@ impl Log<'_> {
         for (chunk, start) in (0..body_bytes).step_by(CHUNK_BYTES as usize).enumerate() {
             let len = (body_bytes - start).min(CHUNK_BYTES);
             let at = Place { slot: from.slot, offset: body + start };
-            let crc = copy_chunk(&mut writer, at, (start, len), known)?;
+            let crc = copy_chunk(&mut writer, at, (start, len), known, piece)?;
             let check_at = body + body_bytes + chunk as u32 * CHECK_BYTES;
             let mut check = [0; CHECK_BYTES as usize];
             writer.read(from.slot, check_at, &mut check)?;
@@ -137,11 +138,11 @@ fn copy_chunk<S: Storage>(
     from: Place,
     (start, len): (u32, u32),
     flip: Option<BodyFlip>,
+    piece: &mut [u8; LOOK_BYTES],
 ) -> Result<Crc, LogError<S::Error>> {
     let mut crc = writer.log().seed(from);
     let mut done = 0;
     while done < len {
-        let mut piece = [0; LOOK_BYTES];
         let take = (len - done).min(LOOK_BYTES as u32);
         let piece = piece.get_mut(..take as usize).unwrap_or_default();
         writer.read(from.slot, from.offset + done, piece)?;

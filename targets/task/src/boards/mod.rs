@@ -67,7 +67,7 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 132_500,
             ram_bytes: 7_900,
-            stack_bytes: 7_150,
+            stack_bytes: 7_350,
             instructions: [6_500_000, 2_400, 1_000, 207_000, 59_000, 18_600],
         },
     },
@@ -78,7 +78,7 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 6_800,
+            stack_bytes: 7_000,
             instructions: [3_900_000, 1_400, 400, 127_500, 29_200, 11_500],
         },
     },
@@ -89,7 +89,7 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 6_800,
+            stack_bytes: 7_000,
             instructions: [3_980_000, 1_400, 400, 129_500, 29_500, 11_800],
         },
     },
@@ -100,7 +100,7 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 153_500,
             ram_bytes: 7_900,
-            stack_bytes: 6_550,
+            stack_bytes: 6_800,
             instructions: [6_950_000, 1_470, 415, 178_000, 36_000, 18_100],
         },
     },
