@@ -32,6 +32,8 @@ const TINY_PART: u32 = 96;
 const PLACES: [u64; 6] = [1, 2, 3, 4, 5, 6];
 /// What an index page takes beside its entries.
 const PAGE_BYTES: u32 = 20;
+/// What the record takes at most that retires a segment.
+const RETIRE_BYTES: u32 = 15;
 /// A tiny record pays for this part of it: of a hundred and more in a segment, so many are tiny that it is
 /// enough for every page beyond the second.
 const PAGE_PART: u32 = 32;
@@ -115,16 +117,17 @@ fn gap_lens(layout: &Layout) -> [u32; GAPS] {
 
 /// What is left of a segment beside headers, two index pages, and the record that retires another: moving a
 /// segment takes one. In bytes.
-#[inline(never)]
 fn room(layout: &Layout) -> u32 {
-    let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
-    let form = layout.index_form();
-    let retire = layout.padded(retire.header_bytes()) + form.entry_bytes(retire.kind());
+    let entry = layout.index_form().entry_bytes(Kind::Retire);
+    let retire = layout.padded(RETIRE_BYTES) + entry;
     let taken = layout.first_offset() + 2 * layout.padded(PAGE_BYTES) + retire;
     layout.segment_bytes().saturating_sub(taken)
 }
 
-fn pairs<T: Copy, const N: usize>(mut mine: [T; N], its: [T; N], both: fn(T, T) -> T) -> [T; N] {
+fn pairs<T, const N: usize>(mut mine: [T; N], its: [T; N], both: impl Fn(T, T) -> T) -> [T; N]
+where
+    T: Copy,
+{
     mine.iter_mut().zip(its).for_each(|(mine, its)| *mine = both(*mine, its));
     mine
 }
@@ -303,6 +306,12 @@ mod tests {
         segments
     }
 
+    #[test]
+    fn no_record_that_retires_a_segment_takes_more_than_is_reckoned() {
+        let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
+        assert_eq!(retire.header_bytes(), RETIRE_BYTES);
+    }
+
     fn taken(layout: &Layout, shares: &[Share]) -> (u64, Charge) {
         let mut charge = Charge::default();
         shares.iter().for_each(|share| charge.add(*share));
@@ -321,7 +330,8 @@ mod tests {
             lens in proptest::collection::vec((any::<bool>(), 0u32..1000, 1u32..80), 1..900),
         ) {
             let layout = layout_of(segment_bytes, write_bytes);
-            let (one, lens) = (one * most / 1000, lens.into_iter().map(|(same, len, part)| (same, len * most / 1000, part)));
+            let one = one * most / 1000;
+            let lens = lens.into_iter().map(|(same, len, part)| (same, len * most / 1000, part));
             let shares: Vec<_> = lens
                 .map(|(same, len, part)| block(&layout, if same { one } else { len / part }))
                 .collect();

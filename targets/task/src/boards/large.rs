@@ -16,7 +16,7 @@ const BYTES_MAX: [usize; 3] = [161_500, 305_000, 8_200];
 /// Instructions of its calls, in the order in which the image makes them, and how many each may take. The put
 /// is one that looks at what lives in each of 1,024 segments, as it does after each segment that is opened.
 const CALLS: &[(&str, u64)] = &[
-    ("open", 256_000_000),
+    ("open", 270_000_000),
     ("find, hit, through the driver", 1_700),
     ("find, miss", 2_400),
     ("put", 153_000),
