@@ -22,7 +22,7 @@ const CALLS: &[(&str, u64)] = &[
     ("put", 153_000),
     ("link", 67_000),
     ("neighbours", 12_400),
-    ("open, in memory", 252_000_000),
+    ("open, in memory", 266_000_000),
     ("find, hit, in memory", 850),
     ("find, miss", 920),
     ("neighbours, in memory", 10_200),

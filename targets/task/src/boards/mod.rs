@@ -79,7 +79,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 129_900,
             ram_bytes: 7_900,
             stack_bytes: 7_000,
-            instructions: [3_900_000, 1_400, 400, 134_000, 29_200, 11_500],
+            instructions: [3_900_000, 1_400, 400, 131_500, 29_200, 11_500],
         },
     },
     Board {
@@ -90,7 +90,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 129_900,
             ram_bytes: 7_900,
             stack_bytes: 7_000,
-            instructions: [3_980_000, 1_400, 400, 136_000, 29_500, 11_800],
+            instructions: [3_980_000, 1_400, 400, 134_500, 29_500, 11_800],
         },
     },
     Board {
@@ -101,7 +101,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 153_500,
             ram_bytes: 7_900,
             stack_bytes: 6_800,
-            instructions: [6_950_000, 1_470, 415, 186_000, 36_000, 18_100],
+            instructions: [6_950_000, 1_470, 415, 195_000, 39_000, 18_100],
         },
     },
 ];
