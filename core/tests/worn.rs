@@ -31,7 +31,7 @@ fn put(
 /// Fills a store on a medium with so many worn sectors, then boots it 120 times, and updates it until power
 /// is cut or 40 blocks are put; at each sixth boot power stays on. Returns how many updates were taken.
 fn live(seed: u64, worn: u32) -> u32 {
-    let segments = 12 + (seed % 8) as u32;
+    let segments = 16 + (seed % 8) as u32;
     let scenario = Scenario {
         segments,
         segment_bytes: 4096,

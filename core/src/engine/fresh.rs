@@ -27,8 +27,10 @@ use crate::storage::Storage;
 /// The fresh segment takes the newest one over if that fills at most this part of it.
 const TAKE_OVER_PART: u64 = 2;
 
-/// So many worn slots are reckoned with where free ones are counted.
+/// So many worn slots are reckoned with where free ones are counted, in a ring of which
 const WORN_SLOTS: usize = 3;
+/// so many segments can do without them.
+const WORN_FROM_SEGMENTS: u32 = 16;
 
 /// How the fresh segment follows on what was found.
 #[derive(Clone, Copy, Debug)]
@@ -169,7 +171,9 @@ impl FreshPlan {
 /// anything to. Some of those that look free may be worn, which nobody knows before they are erased.
 fn slots_are_scarce(log: &Log<'_>, retired: u32) -> bool {
     let free = log.ring.slots().iter().filter(|slot| slot.number() <= retired).count();
-    free <= Reserve::of(log.layout().segments()).step_slots() as usize + WORN_SLOTS
+    let segments = log.layout().segments();
+    let worn = if segments < WORN_FROM_SEGMENTS { 0 } else { WORN_SLOTS };
+    free <= Reserve::of(segments).step_slots() as usize + worn
 }
 
 /// Copies the records that start in a span of a segment, those left out that are about the log itself.

@@ -10,7 +10,9 @@ use super::rules::{Broken, Rule, hold};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Free slots up to which the newest segment is taken over whenever it fits.
-const SCARCE: usize = 7;
+const SCARCE: usize = 4;
+/// So many more where there are so many segments: some may be worn.
+const WORN: (u32, usize) = (16, 3);
 /// More than an index entry, and more than an index page without its entries, takes, in bytes.
 const ENTRY_MAX: u32 = 32;
 const PAGE_MAX: u32 = 96;
@@ -300,8 +302,9 @@ fn plans(format: &Format, segments: &BTreeMap<u32, Segment>, slot: u32) -> Vec<P
     }
     let number = |slot: u32| segments.get(&slot).map_or(0, |segment| segment.head.number);
     let free = (0..format.segments).filter(|slot| number(*slot) <= retired).count();
+    let scarce = SCARCE + if format.segments < WORN.0 { 0 } else { WORN.1 };
     let usable = format.segment_bytes - format.first_offset();
-    let limit = if newest.has_one_new() || free <= SCARCE { usable } else { usable / 2 };
+    let limit = if newest.has_one_new() || free <= scarce { usable } else { usable / 2 };
     let (least, most) = newest.copy_bytes(format);
     match (most <= limit, least <= limit) {
         (true, _) => vec![takes_over],
