@@ -249,6 +249,10 @@ impl Life {
                     return End::Cut;
                 }
             }
+            // A slot whose erase power cut short is one that refuses: the batch was refused for want of room.
+            if !self.held.with(|nor| nor.has_power()) {
+                return End::Cut;
+            }
             match self.random.below(200) {
                 0 => return End::Dropped,
                 1 => return End::Closed,
