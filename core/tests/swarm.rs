@@ -323,6 +323,9 @@ impl Life {
                 return Err(error);
             }
         }
+        if !self.held.with(|nor| nor.has_power()) {
+            return Ok(());
+        }
         if self.random.one_in(10) {
             engine.sync()?;
             self.states.drain(..self.states.len() - 1);
