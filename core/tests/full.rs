@@ -365,6 +365,9 @@ fn a_store_with_worn_sectors_is_full_sooner() {
     let mut engine = opened.expect("open");
     // Once around, so that each sector was tried.
     update(&held, &mut engine, 20, 700);
+    let stats = engine.stats();
+    assert_eq!(stats.segments_bad, 2);
+    assert_eq!(stats.segments_live + stats.segments_free + stats.segments_bad, 17);
     for n in 0..20 {
         engine.delete(&BlockId::from_u128(n << 64 | 1)).expect("delete");
     }

@@ -27,9 +27,9 @@ use crate::storage::Storage;
 /// The fresh segment takes the newest one over if that fills at most this part of it.
 const TAKE_OVER_PART: u64 = 2;
 
-/// So many worn slots are reckoned with where free ones are counted, in a ring of which
+/// So many of the slots that look free may be worn.
 const WORN_SLOTS: usize = 3;
-/// so many segments can do without them.
+/// A ring of so many segments and more can do without them; in a smaller one none is reckoned with.
 const WORN_FROM_SEGMENTS: u32 = 16;
 
 /// How the fresh segment follows on what was found.
@@ -168,7 +168,8 @@ impl FreshPlan {
 
 /// Whether so few slots are free that the tail might not be moved any more if this opening took one: each
 /// of a few openings in a row that were cut could take one, and there would be no room left to move
-/// anything to. Some of those that look free may be worn, which nobody knows before they are erased.
+/// anything to. Some of those that look free may be worn, which nobody knows before they are erased. Those
+/// that openings began and left are not counted.
 fn slots_are_scarce(log: &Log<'_>, retired: u32) -> bool {
     let free = log.ring.slots().iter().filter(|slot| slot.number() <= retired).count();
     let segments = log.layout().segments();

@@ -136,7 +136,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// `capacity.region_bytes()`. Reads every segment header, the newest segment whole, and of the others the
     /// index pages, or, where segments are small, every record's header once;
     /// writes one segment and syncs it, whether the store was closed or not. About two erases at
-    /// most.
+    /// most, and one in vain for each slot that no longer erases.
     ///
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; or the storage refused.
