@@ -323,7 +323,7 @@ fn the_newest_synced_group_is_all_that_damage_takes_without_a_word() {
 #[test]
 fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
     let (mut named, mut costly, mut pages) = (0, 0, 0);
-    for shape in [LARGE, LARGE_CUT, NOR, FILE] {
+    for shape in [LARGE, LARGE_CUT, PAGED] {
         for seed in 0..sweep(2, 20) {
             let story = story_of(shape, seed);
             let mut memory = story.region();
@@ -332,6 +332,8 @@ fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
                 let is_page = |(_, header): &&(_, Header)| header.tag.kind() == Kind::Index;
                 let last =
                     records.iter().rposition(|record| is_page(&record)).map_or(0, |at| at + 1);
+                // (Where the newest page of an open segment ends, nothing says.)
+                let last = if start == story.newest { 0 } else { last };
                 for (span, header) in &records[..last] {
                     let kind = header.tag.kind();
                     // Which keys a page of a list covers, and what a repair was about, stands in no column.
@@ -382,10 +384,10 @@ fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
 fn a_hurt_page_costs_nothing_however_often_the_store_is_opened() {
     let mut pages = 0;
     for seed in 0..sweep(6, 40) {
-        let story = story_of(NOR, seed);
+        let story = story_of(PAGED, seed);
         let mut memory = story.region();
-        for start in (0..story.image.len()).step_by(NOR.segment) {
-            let all = records(&story.image[start..start + NOR.segment]);
+        for start in (0..story.image.len()).step_by(PAGED.segment) {
+            let all = records(&story.image[start..start + PAGED.segment]);
             let last = all.last().filter(|(_, header)| header.tag.kind() == Kind::Index);
             // (The newest segment holds no page yet that ends it.)
             let Some((span, _)) = last.filter(|_| start != story.newest) else { continue };
@@ -394,9 +396,9 @@ fn a_hurt_page_costs_nothing_however_often_the_store_is_opened() {
             let mut image = story.image.clone();
             image[at..at + 4].iter_mut().for_each(|byte| *byte ^= 0xA5);
             for opening in 1..=4 {
-                let device = NOR.device(&image);
+                let device = PAGED.device(&image);
                 let mut engine =
-                    StorageEngine::open(device, &mut memory, AMPLE, CONFIG).expect("open");
+                    StorageEngine::open(device, &mut memory, PAGED.ample(), CONFIG).expect("open");
                 assert_eq!(engine.damage(), None, "opening {opening}");
                 assert_eq!(contradictions(&mut engine), [], "opening {opening}");
                 let (storage, closed) = engine.close();

@@ -176,9 +176,9 @@ fn a_batch_has_at_most_batch_operations() {
 #[test]
 fn a_batch_has_at_most_batch_bytes_in_the_log() {
     let mut store = Store::with(Capacity { batch_bytes: 1024, ..CAPACITY });
-    // A record of 8 bytes of content: header, id, checks and padding make it 40.
+    // A record of 8 bytes of content: header, id and checks make it 36.
     let small: Vec<_> = (0..25).map(|id| store.put(id, 8)).collect();
-    let large: Vec<_> = (0..26).map(|id| store.put(id, 8)).collect();
+    let large: Vec<_> = (0..29).map(|id| store.put(id, 8)).collect();
     let error = store.refuse(&large);
     let WriteError::BatchTooLarge { what: Limit::BatchBytes, len, max: 1024 } = error else {
         panic!("{error:?}");

@@ -49,9 +49,9 @@ const NEARLY_FULL: Scenario = Scenario {
 const LONG_HUBS: Scenario = Scenario { batches: 250, ..HUBS };
 
 const LONG_IN_SECTORS: Scenario =
-    Scenario { mix: Mix { content_max: 200, ..SMALL.mix }, ..SECTORS };
+    Scenario { mix: Mix { content_max: 200, ..SMALL.mix }, batches: 200, ..SECTORS };
 
-const BYTES: Scenario = Scenario { write_bytes: 1, ..SMALL };
+const BYTES: Scenario = Scenario { write_bytes: 1, batches: 220, ..SMALL };
 
 /// Every record takes a word of its own.
 const PAGES: Scenario = Scenario {

@@ -23,9 +23,12 @@ use kausaldb_sim::SimNor;
 /// Slots without which no step is begun.
 const STEP_SLOTS: u64 = 4;
 /// What the record takes that retires a segment.
-const RETIRE: u64 = 18;
-/// What of a segment no other record takes: headers, its own and that of an index page, and a retire record.
-const NO_RECORDS: u64 = 84 + 20 + RETIRE;
+const RETIRE: u64 = 16;
+/// What of a segment no other record takes: its header, and a record that retires another.
+const NO_RECORDS: u64 = 84 + RETIRE;
+/// An index page, and how many records it describes; a segment of no more has none.
+const PAGE: u64 = 16;
+const PAGE_RECORDS: u64 = 64;
 
 /// A store, and what is written to it.
 #[derive(Clone, Copy, Debug)]
@@ -220,9 +223,11 @@ impl Board {
     fn hold(&self, before: &Stats, cost: Worst) {
         let (segments, spare) = (u64::from(self.load.segments), spare_slots(self.load.segments));
         let free = u64::from(before.segments_free);
-        // Index entries included.
-        let (live, record) = (before.live_bytes + 2 * u64::from(before.blocks), self.record + 2);
+        let (live, record) = (before.live_bytes, self.record);
         let whole = u64::from(self.load.segment_bytes) - NO_RECORDS;
+        let pages =
+            if whole / record > PAGE_RECORDS { whole / record / PAGE_RECORDS + 1 } else { 0 };
+        let whole = whole - pages * PAGE;
         let filled = (whole - whole % record).min(whole - record / 2);
         // What the segments that are full hold is not told: it may be a little less than they can.
         let room = (segments - STEP_SLOTS) * (filled - filled / 128);

@@ -76,6 +76,7 @@ impl TailCursor {
                 if !(is_live || is_tombstone && planted::is(Fault::TombstoneMoved)) {
                     return Ok(TailStep::Passed);
                 }
+                store.log.remember(location, store.log.outline_of(&header));
                 move_record(store, fold, &header, at, location)?;
                 store.log.count_moved(bytes);
                 Ok(TailStep::Moved { bytes: u64::from(bytes) })

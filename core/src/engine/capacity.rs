@@ -101,11 +101,7 @@ impl Capacity {
     }
 
     const fn index_form(&self) -> IndexForm {
-        if self.segment_bytes >= LARGE_SEGMENT_BYTES {
-            IndexForm::Columns
-        } else {
-            IndexForm::Offsets
-        }
+        if self.segment_bytes >= LARGE_SEGMENT_BYTES { IndexForm::Columns } else { IndexForm::Bare }
     }
 
     /// The longest body of any record, in bytes: a block, an index page, or a list of edges that

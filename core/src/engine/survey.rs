@@ -31,7 +31,7 @@ impl StoreInfo {
     /// A bound on the node numbers in use: those of the header, and one for each record that the
     /// newest segment can hold since.
     pub fn nodes_max(&self) -> u32 {
-        let shortest = self.layout.padded(8).max(1);
+        let shortest = self.layout.padded(Record::Mark.header_bytes()).max(1);
         self.next_node.saturating_add(self.layout.segment_bytes() / shortest)
     }
 }
@@ -461,7 +461,9 @@ impl Survey {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;
         // Three marks, and the end of a batch behind the last record.
-        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(Kind::Mark));
+        let marks = (MARKS + 1)
+            * (layout.padded(Record::Mark.header_bytes())
+                + layout.index_form().entry_bytes(Kind::Mark));
         self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 

@@ -314,7 +314,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 needs.intents += 1;
                 let home = state.index.home(*number);
                 if !home.is_none() {
-                    let old = log.on(storage).known_outline(home)?;
+                    let old = log.on(storage).recent_outline(home)?;
                     needs.replaced.add(Share::of_outline(log.layout(), &old));
                 }
             }
@@ -323,7 +323,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             | Record::Tombstone { number, .. } => {
                 let home = state.index.home(*number);
                 if !home.is_none() {
-                    let old = log.on(storage).known_outline(home)?;
+                    let old = log.on(storage).recent_outline(home)?;
                     needs.replaced.add(Share::of_outline(log.layout(), &old));
                 }
             }

@@ -32,8 +32,8 @@ impl BlockHead {
     #[inline]
     pub fn parse_unchecked(bytes: &[u8], id: &BlockId) -> Option<Self> {
         let mut reader = varint::Reader::new(bytes);
-        Tag::new(reader.byte()?).filter(|tag| tag.kind() == Kind::Block)?;
-        let (_, version, lens) = block_fields(&mut reader)?;
+        let tag = Tag::new(reader.byte()?).filter(|tag| tag.kind() == Kind::Block)?;
+        let (_, version, lens) = block_fields(tag, &mut reader)?;
         if reader.array()? != *id.bytes() {
             return None;
         }

@@ -5,12 +5,10 @@ use crate::types::{Location, StoreId};
 use core::fmt;
 use core::num::NonZeroU32;
 
-/// The alignment of records is at least this where segments are small...
-const ALIGN_SMALL: u32 = 4;
-/// ...and this where they are large, so that a location of 32 bits reaches 64 GiB.
+/// The alignment of records is at least this where segments are large, so that a location of 32 bits
+/// reaches 64 GiB. Where they are small it is the write size: each move writes what lies between records.
 const ALIGN_LARGE: u32 = 16;
 /// Segments from this size on are large: index pages hold full columns.
-/// Below, offsets of two bytes in units of four reach every record.
 pub const LARGE_SEGMENT_BYTES: u32 = 256 * 1024;
 /// A segment holds at least so many units of the write size.
 const SEGMENT_UNITS_MIN: u32 = 16;
@@ -20,8 +18,8 @@ const SEGMENT_BYTES_MAX: u32 = 1 << 30;
 /// Which columns an index page has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IndexForm {
-    /// The offset of each record, two bytes.
-    Offsets,
+    /// None: the page says which records it covers, and where the page before it lies.
+    Bare,
     /// Tags, numbers, offsets, ids and versions.
     Columns,
 }
@@ -60,7 +58,7 @@ impl Layout {
                 max: SEGMENT_BYTES_MAX,
             });
         }
-        let least = if segment_bytes >= LARGE_SEGMENT_BYTES { ALIGN_LARGE } else { ALIGN_SMALL };
+        let least = if segment_bytes >= LARGE_SEGMENT_BYTES { ALIGN_LARGE } else { 1 };
         let align = least.max(write);
         let max = u64::from(align) << u32::BITS;
         if geometry.capacity_bytes > max {
@@ -127,11 +125,7 @@ impl Layout {
 
     /// Which columns the index pages have.
     pub const fn index_form(&self) -> IndexForm {
-        if self.segment_bytes >= LARGE_SEGMENT_BYTES {
-            IndexForm::Columns
-        } else {
-            IndexForm::Offsets
-        }
+        if self.segment_bytes >= LARGE_SEGMENT_BYTES { IndexForm::Columns } else { IndexForm::Bare }
     }
 
     /// Erase sectors in a segment.

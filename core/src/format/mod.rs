@@ -23,7 +23,7 @@ pub use entry::{entry_bytes, entry_key};
 pub use layout::{IndexForm, LARGE_SEGMENT_BYTES, Layout, LayoutError, Place};
 pub use mend::{Flip, SPOILED};
 pub use outline::{Outline, PageEntry, Subject};
-pub use page::{Column, OFFSET_UNIT};
+pub use page::Column;
 pub use record::{
     CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL,
     Header, HeaderBytes, IndexHeader, Kind, Record, Tag,

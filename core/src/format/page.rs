@@ -7,16 +7,19 @@
 //! a second order on media would have no reader.
 //!
 //! ```text
-//! small segments (below 256 KiB)          large segments
-//!   offsets  2*n  in units of four bytes    tags      n   first byte of each record
-//!                                           numbers 4*n   node number (of an edge: its source), records of
-//!                                                         a batch, or 0
-//!                                           offsets 4*n   in bytes
-//!                                           ids    16*k   of the k records that hold one
-//!                                           versions 8*k  of those; 0 where it is no block
-//!                                           targets  4*e  of the e changes of edges
-//!                                           kinds    2*e  of those
+//! tags      n   first byte of each record
+//! numbers 4*n   node number (of an edge: its source), records of a batch, or 0
+//! offsets 4*n   in bytes
+//! ids    16*k   of the k records that hold one
+//! versions 8*k  of those; 0 where it is no block
+//! targets  4*e  of the e changes of edges
+//! kinds    2*e  of those
 //! ```
+//!
+//! In small segments (below 256 KiB) pages are bare: headers without columns, by which a scan from the newest
+//! on finds where to begin. Recovery reads the records' headers there, which are few. So that nobody pays for
+//! what is not used, such a page stands only behind as many records as one may cover; a segment that holds a
+//! page ends with one, and one of fewer records has none.
 //!
 //! From full columns recovery takes all that it needs of nearly every record, without touching it; and where
 //! a record's header is hurt, they name what it was about.
@@ -24,12 +27,10 @@
 use super::layout::IndexForm;
 use super::record::{IndexHeader, Kind};
 
-/// The most entries of a page where pages hold offsets only.
-const ENTRIES_OFFSETS: u32 = 64;
+/// The most entries of a bare page.
+const ENTRIES_BARE: u32 = 64;
 /// The most entries of a page where pages hold full columns.
 const ENTRIES_COLUMNS: u32 = 1024;
-/// Offsets of two bytes count in this unit: the least alignment of small segments.
-pub const OFFSET_UNIT: u32 = 4;
 
 /// The columns of a page. Ids and versions have an entry only for records that hold an id, targets and kinds
 /// only for changes of edges.
@@ -49,7 +50,7 @@ impl IndexForm {
     /// The most records that one page describes.
     pub const fn entries_max(self) -> u32 {
         match self {
-            Self::Offsets => ENTRIES_OFFSETS,
+            Self::Bare => ENTRIES_BARE,
             Self::Columns => ENTRIES_COLUMNS,
         }
     }
@@ -57,7 +58,7 @@ impl IndexForm {
     /// Length of the body of a page that describes so many records, in bytes.
     pub const fn body_bytes(self, of: &IndexHeader) -> u64 {
         match self {
-            Self::Offsets => of.entries as u64 * 2,
+            Self::Bare => 0,
             Self::Columns => of.entries as u64 * 9 + of.ids as u64 * 24 + of.edges as u64 * 6,
         }
     }
@@ -71,7 +72,7 @@ impl IndexForm {
     /// Bytes that describing one record may add to the log, at most; used to decide when the store is full.
     pub const fn entry_bytes(self, kind: Kind) -> u32 {
         match self {
-            Self::Offsets => 2,
+            Self::Bare => 0,
             Self::Columns if kind.has_id() => 33,
             Self::Columns if kind.is_edge() => 15,
             Self::Columns => 9,

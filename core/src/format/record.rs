@@ -1,7 +1,8 @@
 //! The record: the one form of everything in the log, its one encoder and its one decoder.
 //!
 //! ```text
-//! tag        1   low four bits: kind; 0x10 inside a batch; 0x20 mark: everything before this was synced
+//! tag        1   low four bits: kind; 0x10 inside a batch; 0x20 mark: everything before this was synced;
+//!                0x40 a block of which there is content only
 //! fields     n   variable-length numbers, by kind (below)
 //! id        16   block, node, tombstone and intent only
 //! check      4   CRC-32 of everything above, seeded with store, segment number and offset
@@ -12,7 +13,7 @@
 //!
 //! | kind | | fields | body |
 //! | --- | --- | --- | --- |
-//! | 1 | block | number, version, three lengths | source URI, metadata, content |
+//! | 1 | block | number, version, three lengths; with 0x40 the last one | source URI, metadata, content |
 //! | 2 | node: a number's id, without a block | number | |
 //! | 3 | tombstone: the node is gone, its number is free | number | |
 //! | 4 | link | source, kind, target | |
@@ -26,6 +27,7 @@
 //! | 14 | index page | entries, with ids, of edges, first offset, offset of the page before or 0 | columns |
 //! | 15 | damage: records are lost, and a repair began (0) or ended (1) | 0 or 1, segment number, offset | |
 //!
+//! A block without source URI and metadata is written with 0x40 and no other way.
 //! An entry of an adjacency list is kind (2 bytes) and number (4 bytes). All numbers are little-endian.
 //! The first key of an adjacency page is kind and number; the second is 0 if there is none above, else 1,
 //! kind and number. It is greater than the first.
@@ -39,8 +41,8 @@ use crate::types::{BlockId, Direction, EdgeKey, EdgeKind, KeyRange, NodeNumber};
 pub const HEADER_BYTES_MAX: usize = 56;
 /// Nearly all headers are as short, in bytes: a block's whose version is a time in milliseconds, say.
 pub const HEADER_BYTES_USUAL: usize = 36;
-/// Of blocks with a number and a version of two bytes, in bytes.
-pub const HEADER_BYTES_SHORT: usize = 28;
+/// Of blocks of at most 127 bytes of content, with a number of two bytes and a version of two, in bytes.
+pub const HEADER_BYTES_SHORT: usize = 26;
 /// Length of a checksum, in bytes.
 pub const CHECK_BYTES: u32 = 4;
 /// Length of an entry of an adjacency list, in bytes.
@@ -49,7 +51,8 @@ pub const ENTRY_BYTES: u32 = 6;
 const KIND_MASK: u8 = 0x0F;
 const IN_BATCH: u8 = 0x10;
 const MARKED: u8 = 0x20;
-const UNUSED: u8 = 0xC0;
+const CONTENT_ONLY: u8 = 0x40;
+const UNUSED: u8 = 0x80;
 
 /// What a record says.
 // Which it is takes a whole word: behind a byte, what is copied with it would lie across words, and be copied
@@ -211,7 +214,9 @@ impl Kind {
 impl Tag {
     /// The tag with this byte, if there is such a kind and no unknown flag.
     pub fn new(byte: u8) -> Option<Self> {
-        let known = byte & UNUSED == 0 && (1..=15).contains(&(byte & KIND_MASK));
+        let unused =
+            if byte & KIND_MASK == Kind::Block as u8 { UNUSED } else { UNUSED | CONTENT_ONLY };
+        let known = byte & unused == 0 && byte & KIND_MASK != 0;
         known.then_some(Self(byte))
     }
 
@@ -234,6 +239,11 @@ impl Tag {
     /// Whether the record counts only with the end of its batch.
     pub const fn in_batch(self) -> bool {
         self.0 & IN_BATCH != 0
+    }
+
+    /// Whether it is a block of which there is content only.
+    const fn content_only(self) -> bool {
+        self.0 & CONTENT_ONLY != 0
     }
 
     /// Whether everything before the record was synced when it was written.
@@ -268,7 +278,9 @@ impl Record {
     pub const fn tag(&self, in_batch: bool, marked: bool) -> Tag {
         let batch = if in_batch { IN_BATCH } else { 0 };
         let mark = if marked { MARKED } else { 0 };
-        Tag(self.kind() as u8 | batch | mark)
+        let content =
+            if matches!(self, Self::Block { lens: [0, 0, _], .. }) { CONTENT_ONLY } else { 0 };
+        Tag(self.kind() as u8 | batch | mark | content)
     }
 
     /// The node that it is about; for an edge its source; none for records about the log itself.
@@ -315,7 +327,7 @@ impl Record {
         let n = |number: NodeNumber| varint::len(number.get() as u64);
         let fields = match self {
             Self::Block { number, version, lens, .. } => {
-                let lens: u32 = lens.iter().map(|len| varint::len(u64::from(*len))).sum();
+                let lens: u32 = told(lens).iter().map(|len| varint::len(u64::from(*len))).sum();
                 n(*number) + varint::len(*version) + lens + 16
             }
             Self::Node { number, .. }
@@ -365,7 +377,7 @@ impl Record {
             Self::Block { number, version, lens, .. } => {
                 out.number(number.get().into());
                 out.number(*version);
-                lens.iter().for_each(|len| out.number(u64::from(*len)));
+                told(lens).iter().for_each(|len| out.number(u64::from(*len)));
             }
             Self::Node { number, .. }
             | Self::Tombstone { number, .. }
@@ -437,7 +449,7 @@ impl Header {
     pub fn parse(bytes: &[u8], seed: Crc) -> Option<Self> {
         let mut reader = varint::Reader::new(bytes);
         let tag = Tag::new(reader.byte()?)?;
-        let record = fields(tag.kind(), &mut reader)?;
+        let record = fields(tag, &mut reader)?;
         let (checked, rest) = bytes.split_at_checked(bytes.len() - reader.remaining())?;
         let check = u32::from_le_bytes(*rest.first_chunk()?);
         // A header has fewer bytes than HEADER_BYTES_MAX.
@@ -447,12 +459,13 @@ impl Header {
 }
 
 #[inline]
-fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
+fn fields(tag: Tag, reader: &mut varint::Reader<'_>) -> Option<Record> {
+    let kind = tag.kind();
     let number = |reader: &mut varint::Reader<'_>| reader.u32().map(NodeNumber::new);
     let id = |reader: &mut varint::Reader<'_>| reader.array().map(BlockId::new);
     Some(match kind {
         Kind::Block => {
-            let (number, version, lens) = block_fields(reader)?;
+            let (number, version, lens) = block_fields(tag, reader)?;
             Record::Block { number, version, lens, id: id(reader)? }
         }
         Kind::Node => Record::Node { number: number(reader)?, id: id(reader)? },
@@ -498,10 +511,27 @@ fn fields(kind: Kind, reader: &mut varint::Reader<'_>) -> Option<Record> {
 
 /// The fields of a block: number, version, lengths. Its id is behind them.
 #[cfg_attr(not(target_os = "none"), inline)]
-pub(super) fn block_fields(reader: &mut varint::Reader<'_>) -> Option<(NodeNumber, u64, [u32; 3])> {
+pub(super) fn block_fields(
+    tag: Tag,
+    reader: &mut varint::Reader<'_>,
+) -> Option<(NodeNumber, u64, [u32; 3])> {
     let number = NodeNumber::new(reader.u32()?);
     let version = reader.u64()?;
-    Some((number, version, [reader.u32()?, reader.u32()?, reader.u32()?]))
+    if tag.content_only() {
+        return Some((number, version, [0, 0, reader.u32()?]));
+    }
+    let lens = [reader.u32()?, reader.u32()?, reader.u32()?];
+    // One form for each block, as of each number.
+    (told(&lens).len() == lens.len()).then_some((number, version, lens))
+}
+
+/// The lengths of a block's parts that its record tells: where there is content only, the others go without
+/// saying.
+const fn told(lens: &[u32; 3]) -> &[u32] {
+    match lens {
+        [0, 0, content] => core::slice::from_ref(content),
+        lens => lens,
+    }
 }
 
 fn range(reader: &mut varint::Reader<'_>) -> Option<KeyRange> {

@@ -6,9 +6,7 @@
 
 use super::table::{Cursor, Page};
 use super::{LogBytes, LogError};
-use crate::format::{
-    Column, Header, IndexForm, IndexHeader, Kind, OFFSET_UNIT, PageEntry, Record, Tag,
-};
+use crate::format::{Column, Header, IndexForm, IndexHeader, Kind, PageEntry, Record, Tag};
 use crate::memory::owned::{Memtable, Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::BlockId;
@@ -21,7 +19,6 @@ struct Columns<'r> {
     tags: &'r mut [u8],
     numbers: &'r mut [U32],
     offsets: &'r mut [U32],
-    short_offsets: &'r mut [U16],
     ids: &'r mut [BlockId],
     versions: &'r mut [U64],
     targets: &'r mut [U32],
@@ -44,7 +41,7 @@ impl<'r> OpenPage<'r> {
     pub const fn footprint(before: Footprint, form: IndexForm) -> Footprint {
         let entries = form.entries_max() as usize;
         match form {
-            IndexForm::Offsets => before.slice::<U16>(entries),
+            IndexForm::Bare => before,
             IndexForm::Columns => before
                 .slice::<u8>(entries)
                 .slice::<U32>(entries)
@@ -64,13 +61,11 @@ impl<'r> OpenPage<'r> {
         memory: &mut StorageCoordinator<'r>,
         form: IndexForm,
     ) -> Result<Self, RegionTooSmall> {
-        let all = form.entries_max() as usize;
-        let (columns, short) = match form {
-            IndexForm::Offsets => (0, all),
-            IndexForm::Columns => (all, 0),
+        let columns = match form {
+            IndexForm::Bare => 0,
+            IndexForm::Columns => form.entries_max() as usize,
         };
         let columns = Columns {
-            short_offsets: memory.slice_of(short)?,
             tags: memory.slice_of(columns)?,
             numbers: memory.slice_of(columns)?,
             offsets: memory.slice_of(columns)?,
@@ -113,10 +108,22 @@ impl<'r> OpenPage<'r> {
         self.header = empty(first, previous);
     }
 
-    /// Length of the record that would write it, in bytes, with one more entry of this kind.
+    /// Length of the record that would write it with one more entry, in bytes; 0 where it need not be
+    /// written.
     pub fn bytes_with(&self, record: &Record) -> u64 {
         let with = with_one(&self.header, record.kind());
-        Record::Index(with).bytes(self.form)
+        if self.is_due(&with) { Record::Index(with).bytes(self.form) } else { 0 }
+    }
+
+    /// Whether it is written where the segment ends here: a bare page only where it is full, or not the
+    /// first.
+    pub const fn ends_segment(&self) -> bool {
+        self.header.entries > 0 && self.is_due(&self.header)
+    }
+
+    const fn is_due(&self, header: &IndexHeader) -> bool {
+        let is_bare = matches!(self.form, IndexForm::Bare);
+        !is_bare || header.previous > 0 || header.entries >= self.form.entries_max()
     }
 
     /// Describes one more record. The caller has seen to it that the page is not full.
@@ -124,18 +131,10 @@ impl<'r> OpenPage<'r> {
         debug_assert!(!self.is_full());
         let columns = self.columns.get_mut(&Memtable::token());
         let place = self.header.entries as usize;
-        match self.form {
-            IndexForm::Offsets => {
-                // Offsets in small segments fit two bytes in this unit.
-                let short = U16::new((offset / OFFSET_UNIT) as u16);
-                set(columns.short_offsets, place, short);
-            }
-            IndexForm::Columns => {
-                set(columns.tags, place, header.tag.byte());
-                set(columns.numbers, place, U32::new(header.record.page_number()));
-                set(columns.offsets, place, U32::new(offset));
-            }
-        }
+        // (A bare page has no columns: nothing is set.)
+        set(columns.tags, place, header.tag.byte());
+        set(columns.numbers, place, U32::new(header.record.page_number()));
+        set(columns.offsets, place, U32::new(offset));
         if let Some(id) = header.record.id() {
             let version = match header.record {
                 Record::Block { version, .. } => version,
@@ -187,9 +186,7 @@ impl<'r> SealedPage<'r> {
         let counts = [self.header.entries, self.header.ids, self.header.edges];
         let [entries, ids, edges] = counts.map(|count| count as usize);
         match self.form {
-            IndexForm::Offsets => {
-                [head(columns.short_offsets, entries).as_bytes(), &[], &[], &[], &[], &[], &[]]
-            }
+            IndexForm::Bare => [&[]; 7],
             IndexForm::Columns => [
                 head(columns.tags, entries),
                 head(columns.numbers, entries).as_bytes(),

@@ -64,6 +64,14 @@ pub trait LogBytes {
     /// Notes the length of a header that was read, where that is of use.
     fn saw_header(&mut self, _header: &Header) {}
 
+    /// What is [remembered](Log::remember) of the record at a location, where anybody remembers.
+    fn remembered(&self, _location: Location) -> Option<Outline> {
+        None
+    }
+
+    /// Remembers it, likewise.
+    fn remember(&mut self, _location: Location, _outline: &Outline) {}
+
     /// The check over `len` bytes at a place. In small reads, unless there is a better way.
     ///
     /// # Errors
@@ -251,6 +259,19 @@ impl<E> dyn LogBytes<Error = E> + '_ {
         outline.ok_or_else(|| self.log().corrupt(place))
     }
 
+    /// The same, from memory where it was the last one asked for.
+    ///
+    /// # Errors
+    /// As [`known_outline`](Self::known_outline).
+    pub fn recent_outline(&mut self, location: Location) -> Result<Outline, LogError<E>> {
+        if let Some(outline) = self.remembered(location) {
+            return Ok(outline);
+        }
+        let outline = self.known_outline(location)?;
+        self.remember(location, &outline);
+        Ok(outline)
+    }
+
     /// Whether every check of the record's body holds. O(its length), in small reads.
     ///
     /// # Errors
@@ -344,6 +365,14 @@ pub trait ReadLog: LogBytes + Sized {
     /// The storage refused, or the record is damaged and no page describes it.
     fn known_outline(&mut self, location: Location) -> Result<Outline, LogError<Self::Error>> {
         self.erased().known_outline(location)
+    }
+
+    /// The same, from memory where it was the last one asked for.
+    ///
+    /// # Errors
+    /// As [`known_outline`](Self::known_outline).
+    fn recent_outline(&mut self, location: Location) -> Result<Outline, LogError<Self::Error>> {
+        self.erased().recent_outline(location)
     }
 
     /// Whether every check of the record's body holds. O(its length), in small reads.
@@ -453,5 +482,13 @@ impl<S: Storage> LogBytes for OnStorage<'_, '_, S> {
 
     fn saw_header(&mut self, header: &Header) {
         self.log.saw_header(header.bytes);
+    }
+
+    fn remembered(&self, location: Location) -> Option<Outline> {
+        self.log.remembered(location)
+    }
+
+    fn remember(&mut self, location: Location, outline: &Outline) {
+        self.log.remember(location, *outline);
     }
 }

@@ -179,7 +179,7 @@ impl<'r> State<'r> {
         if !self.counts {
             return Ok(None);
         }
-        let old = log.on(storage).known_outline(at)?;
+        let old = log.on(storage).recent_outline(at)?;
         self.live.subtract_outline(log.layout(), &old, at);
         Ok(Some(old))
     }

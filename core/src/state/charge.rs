@@ -19,7 +19,7 @@
 //! folding never takes more than was charged. With this sum at most the ring's usable bytes, moving the tail
 //! around always ends with the same free space that it began with.
 
-use crate::format::{EdgeChange, Kind, Layout, Outline, Record, Subject};
+use crate::format::{EdgeChange, IndexForm, Kind, Layout, Outline, Record, Subject};
 use crate::types::{Direction, EdgeKey, KeyRange};
 
 /// Gaps are counted in this part of a segment,
@@ -30,8 +30,10 @@ const GAPS: usize = 4;
 const TINY_PART: u32 = 96;
 /// How many places a segment may be parted into, ascending. (Where there are more, gaps are short.)
 const PLACES: [u64; 6] = [1, 2, 3, 4, 5, 6];
-/// What an index page takes beside its entries.
+/// What an index page takes at most beside its entries.
 const PAGE_BYTES: u32 = 20;
+/// What a bare one takes.
+const BARE_PAGE_BYTES: u32 = 14;
 /// What the record takes at most that retires a segment.
 const RETIRE_BYTES: u32 = 15;
 /// A tiny record pays for this part of it: of a hundred and more in a segment, so many are tiny that it is
@@ -83,7 +85,7 @@ impl Share {
 
     fn of_bytes(layout: &Layout, (kind, subject): (Kind, &Subject), bytes: u64) -> Self {
         let is_tiny = bytes < u64::from(layout.segment_bytes() / TINY_PART);
-        let of_page = if is_tiny { layout.padded(PAGE_BYTES).div_ceil(PAGE_PART) } else { 0 };
+        let of_page = if is_tiny { page_bytes(layout).div_ceil(PAGE_PART) } else { 0 };
         let in_place = bytes + u64::from(layout.index_form().entry_bytes(kind) + of_page);
         let gaps = gap_lens(layout).map(|gap| in_place + bytes.saturating_sub(gap.into()));
         if let Subject::Edge(change) = subject {
@@ -115,12 +117,20 @@ fn gap_lens(layout: &Layout) -> [u32; GAPS] {
     [part, 2 * part, 3 * part, 4 * part]
 }
 
+/// What an index page takes beside its entries, in bytes.
+fn page_bytes(layout: &Layout) -> u32 {
+    layout.padded(match layout.index_form() {
+        IndexForm::Bare => BARE_PAGE_BYTES,
+        IndexForm::Columns => PAGE_BYTES,
+    })
+}
+
 /// What is left of a segment beside headers, two index pages, and the record that retires another: moving a
 /// segment takes one. In bytes.
 fn room(layout: &Layout) -> u32 {
     let entry = layout.index_form().entry_bytes(Kind::Retire);
     let retire = layout.padded(RETIRE_BYTES) + entry;
-    let taken = layout.first_offset() + 2 * layout.padded(PAGE_BYTES) + retire;
+    let taken = layout.first_offset() + 2 * page_bytes(layout) + retire;
     layout.segment_bytes().saturating_sub(taken)
 }
 
@@ -161,8 +171,13 @@ impl Charge {
         let mean = u32::try_from(mean).unwrap_or(u32::MAX).max(1);
         let mean = mean.saturating_add(layout.index_form().entry_bytes(Kind::Block));
         let retire = Share::of(layout, &Record::Retire { segment: u32::MAX, slot: u32::MAX });
-        let headers = layout.first_offset() + layout.padded(PAGE_BYTES);
-        let most = layout.segment_bytes() - headers - retire.in_place();
+        let most = layout.segment_bytes() - layout.first_offset() - retire.in_place();
+        let (form, records) = (layout.index_form(), most / mean);
+        let pages = match form {
+            IndexForm::Bare if records <= form.entries_max() => 0,
+            IndexForm::Bare | IndexForm::Columns => records / form.entries_max() + 1,
+        };
+        let most = most.saturating_sub(pages * page_bytes(layout));
         (most - most % mean).min(most - (mean / 2).min(most / 2))
     }
 
@@ -260,6 +275,7 @@ impl Charge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::{IndexHeader, LARGE_SEGMENT_BYTES};
     use crate::storage::{Erased, Geometry};
     use crate::types::{BlockId, NodeNumber, StoreId};
     use proptest::prelude::*;
@@ -286,19 +302,21 @@ mod tests {
     }
 
     /// Segments that are filled when these come one after the other, and in each one a retire record: as the
-    /// log writes them, with an index page behind each 64, and behind the last.
+    /// log writes them, with an index page behind each 64, and behind the last if there is one before.
     fn filled(layout: &Layout, shares: &[Share]) -> u64 {
         let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
         let begin = (layout.first_offset() + layout.padded(retire.header_bytes()), 1);
-        let page = |entries: u32| layout.padded(PAGE_BYTES + 2 * entries);
-        let (mut segments, mut at, mut entries) = (0, begin.0, begin.1);
+        let full = layout.index_form().entries_max();
+        let (mut segments, mut at, mut entries, mut pages) = (0, begin.0, begin.1, 0);
         for share in shares {
             let bytes = u32::try_from(share.bytes).expect("of a segment");
-            if entries == layout.index_form().entries_max() {
-                (at, entries) = (at + page(entries), 0);
+            if entries == full {
+                (at, entries, pages) = (at + page_bytes(layout), 0, pages + 1);
             }
-            if at + bytes + page(entries + 1) > layout.segment_bytes() {
-                segments += 1;
+            let has_page = pages > 0 || entries + 1 == full;
+            let page = if has_page { page_bytes(layout) } else { 0 };
+            if at + bytes + page > layout.segment_bytes() {
+                (segments, pages) = (segments + 1, 0);
                 (at, entries) = begin;
             }
             (at, entries) = (at + bytes, entries + 1);
@@ -310,6 +328,14 @@ mod tests {
     fn no_record_that_retires_a_segment_takes_more_than_is_reckoned() {
         let retire = Record::Retire { segment: u32::MAX, slot: u32::MAX };
         assert_eq!(retire.header_bytes(), RETIRE_BYTES);
+    }
+
+    #[test]
+    fn no_bare_page_takes_more_than_is_reckoned() {
+        let (last, full) = (LARGE_SEGMENT_BYTES - 1, IndexForm::Bare.entries_max());
+        let header =
+            IndexHeader { entries: full, ids: full, edges: full, first: last, previous: last };
+        assert_eq!(Record::Index(header).bytes(IndexForm::Bare), BARE_PAGE_BYTES.into());
     }
 
     fn taken(layout: &Layout, shares: &[Share]) -> (u64, Charge) {
@@ -325,6 +351,7 @@ mod tests {
             (segment_bytes, write_bytes, most) in prop_oneof![
                 Just((4096, 4, 3400)), Just((4096, 256, 3000)), Just((1024, 4, 700)),
                 Just((1024, 64, 500)), Just((512, 32, 200)), Just((65536, 16, 60000)),
+                Just((4096, 1, 3400)), Just((512, 1, 200)), Just((128 << 10, 1, 60000)),
             ],
             one in 0u32..1000,
             lens in proptest::collection::vec((any::<bool>(), 0u32..1000, 1u32..80), 1..900),

@@ -197,7 +197,7 @@ impl<'r> State<'r> {
         id: &BlockId,
     ) -> Result<Option<Home>, LogError<E>> {
         for candidate in self.index.candidates(self.index.hash(id)) {
-            let outline = log.known_outline(candidate.location)?;
+            let outline = log.recent_outline(candidate.location)?;
             if outline.subject.id() == Some(id) {
                 return Ok(Some((candidate.number, candidate.location, outline)));
             }

@@ -168,7 +168,11 @@ impl Watch {
         let start = self.layout.slot_start(slot) as usize;
         if offset == 0 {
             let wraps = self.segment.is_some_and(|(head, _)| slot < head);
+            // A segment without index pages is sealed by the header of the next, and nothing else.
+            let before = FoundHeader::parse(bytes).ok().and_then(|found| found.segment.predecessor);
+            let seals = before.is_some_and(|before| before.sealed && before.index == 0);
             let moment = self.moment(Phase::Starting, context).and_if(wraps, Phase::Wrapping);
+            let moment = moment.and_if(seals, Phase::Sealing);
             mark(0..self.layout.first_offset(), moment);
         }
         if offset == 0 || self.segment.is_none_or(|(head, _)| head != slot) {

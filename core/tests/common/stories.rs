@@ -21,6 +21,8 @@ pub struct Shape {
     /// How many ids there are: enough for old segments to be needed.
     pub ids: u64,
     pub content_max: u64,
+    /// How many batches are written.
+    pub batches: u64,
     pub closes: bool,
     /// Of so many images one is of this kind.
     pub one_in: u64,
@@ -38,10 +40,21 @@ pub const NOR: Shape = Shape {
     segment: 1 << 10,
     ids: 12,
     content_max: 60,
+    batches: 120,
     closes: true,
     one_in: 1,
 };
 pub const NOR_CUT: Shape = Shape { name: "flash, not closed", closes: false, one_in: 2, ..NOR };
+/// Small segments of more records than one index page describes.
+pub const PAGED: Shape = Shape {
+    name: "flash, pages",
+    geometry: Geometry { capacity_bytes: 64 << 10, erase_bytes: 4 << 10, ..NOR.geometry },
+    segment: 4 << 10,
+    ids: 30,
+    content_max: 8,
+    batches: 500,
+    ..NOR
+};
 pub const FILE: Shape = Shape {
     name: "file",
     geometry: Geometry {
@@ -68,6 +81,7 @@ pub const LARGE: Shape = Shape {
     segment: 1 << 18,
     ids: 60,
     content_max: 14_000,
+    batches: 240,
     one_in: 10,
     ..NOR
 };
@@ -147,7 +161,7 @@ pub fn story_of(shape: Shape, seed: u64) -> Story {
     let mut engine = StorageEngine::open(storage, &mut memory, capacity, CONFIG).expect("open");
     let (mut states, mut version) = (vec![Model::default()], 0);
     let mut earlier = Vec::new();
-    for batch in 0..if shape.is_large() { 240 } else { 120 } {
+    for batch in 0..shape.batches {
         let ops = mix.batch(&mut random, &mut version);
         let operations: Vec<_> = ops.iter().map(|op| op.borrow()).collect();
         let sequence = engine.sequence();

@@ -7,7 +7,7 @@
 use kausaldb::storage::Geometry;
 
 const MAGIC: &[u8] = b"KAUSALDB";
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 /// Length of a segment's header and of its check, in bytes.
 const HEADER_BYTES: usize = 84;
 const CHECK_BYTES: usize = 4;
@@ -142,7 +142,7 @@ impl Record {
 
 impl Format {
     pub fn new(store: [u8; 16], geometry: &Geometry, segment_bytes: u32) -> Self {
-        let least = if segment_bytes >= LARGE_BYTES { 16 } else { 4 };
+        let least = if segment_bytes >= LARGE_BYTES { 16 } else { 1 };
         Self {
             store,
             segment_bytes,
@@ -284,7 +284,8 @@ impl<'b> Fields<'b> {
         let what = match tag & 0x0F {
             1 => {
                 let (node, _version) = (self.word()?, self.number()?);
-                body = (0..3).try_fold(0, |sum, _| Some(sum + self.word()? as usize))?;
+                let lens = if tag & 0x40 == 0 { 3 } else { 1 };
+                body = (0..lens).try_fold(0, |sum, _| Some(sum + self.word()? as usize))?;
                 What::Block { node, id: self.id()? }
             }
             2 => What::Node { node: self.word()?, id: self.id()? },
@@ -311,7 +312,7 @@ impl<'b> Fields<'b> {
                 let mut count = || Some(self.word()? as usize);
                 let (entries, ids, edges) = (count()?, count()?, count()?);
                 let _places = (count()?, count()?);
-                body = if is_large { 9 * entries + 24 * ids + 6 * edges } else { 2 * entries };
+                body = if is_large { 9 * entries + 24 * ids + 6 * edges } else { 0 };
                 What::Index
             }
             15 => {
@@ -320,7 +321,8 @@ impl<'b> Fields<'b> {
             }
             _ => return None,
         };
-        (tag & 0xC0 == 0).then_some((what, tag & 0x10 != 0, tag & 0x20 != 0, body))
+        let unused = if tag & 0x0F == 1 { 0x80 } else { 0xC0 };
+        (tag & unused == 0).then_some((what, tag & 0x10 != 0, tag & 0x20 != 0, body))
     }
 }
 

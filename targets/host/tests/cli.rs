@@ -200,7 +200,7 @@ fn a_store_of_another_format_version_ends_with_3() {
     }
     fs::write(case.path("kausal.kdb"), &image).unwrap();
     for command in ["stats", "export", "verify", "compact", "grow", "import -", "index ."] {
-        case.fails(3, command, &["kausal.kdb", "version 77", "version 2;", "export"]);
+        case.fails(3, command, &["kausal.kdb", "version 77", "version 3;", "export"]);
     }
     assert!(fs::read(case.path("kausal.kdb")).unwrap() == image, "the store was written to");
 }

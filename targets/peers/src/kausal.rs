@@ -60,22 +60,19 @@ impl Contender for Kausal {
         // With every read checked, none reads more than its record, whichever came before.
         let config = Config { verify: Verify::EveryRead, ..Config::default() };
         let engine = StorageEngine::open(storage(chip), &mut region, CAPACITY, config);
-        work(&mut Open { engine: engine.expect("a store"), writes: 0 });
+        work(&mut Open { engine: engine.expect("a store") });
     }
 }
 
 struct Open<'a> {
     engine: Engine<'a>,
-    /// Counts as the blocks' versions.
-    writes: u64,
 }
 
 impl Store for Open<'_> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<(), Full> {
-        self.writes += 1;
+    fn put(&mut self, key: &Key, version: u64, value: &[u8]) -> Result<(), Full> {
         let block = ContextBlock {
             id: BlockId::new(*key),
-            version: self.writes,
+            version,
             source_uri: "",
             metadata: b"",
             content: value,

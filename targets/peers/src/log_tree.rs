@@ -40,7 +40,7 @@ impl Contender for LogTree {
 struct Open<'c>(Tree<'c>);
 
 impl Store for Open<'_> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<(), Full> {
+    fn put(&mut self, key: &Key, _version: u64, value: &[u8]) -> Result<(), Full> {
         let written = finish(async {
             let mut transaction = self.0.write_transaction().await;
             transaction.write(key, value).await?;

@@ -115,7 +115,7 @@ impl Model {
     fn put(&mut self, store: &mut dyn Store, n: u64) -> Result<(), Full> {
         let key = key(n);
         let version = self.versions.get(&key).map_or(1, |version| version + 1);
-        store.put(&key, &self.value(&key, version))?;
+        store.put(&key, version, &self.value(&key, version))?;
         self.versions.insert(key, version);
         Ok(())
     }

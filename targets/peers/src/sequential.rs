@@ -73,7 +73,7 @@ fn erase_all(chip: &Chip) {
 struct Open<'c, C: CacheImpl<Key>>(Map<'c, C>);
 
 impl<C: CacheImpl<Key>> Store for Open<'_, C> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<(), Full> {
+    fn put(&mut self, key: &Key, _version: u64, value: &[u8]) -> Result<(), Full> {
         let mut buffer = [0; BUFFER_BYTES];
         match finish(self.0.store_item(&mut buffer, key, &value)) {
             Ok(()) => Ok(()),

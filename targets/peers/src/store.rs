@@ -17,8 +17,9 @@ pub(crate) struct Full;
 
 /// A store that is open. Whatever else than [`Full`] goes wrong ends the run.
 pub(crate) trait Store {
-    /// Writes a value, durably: power may fail when it returns.
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<(), Full>;
+    /// Writes a value, durably: power may fail when it returns. `version` says how often the key was written,
+    /// this time included; only KausalDB stores it.
+    fn put(&mut self, key: &Key, version: u64, value: &[u8]) -> Result<(), Full>;
 
     /// Reads a value into `into`, which holds the longest. `None` if there is none.
     fn get<'v>(&mut self, key: &Key, into: &'v mut [u8]) -> Option<&'v [u8]>;

@@ -2,8 +2,8 @@
 //! headers, their records with bodies. What is changed in between is a lie that no checksum tells.
 
 use kausaldb::format::{
-    CHUNK_BYTES, FoundHeader, Header, IndexForm, IndexHeader, Kind, Layout, OFFSET_UNIT, Record,
-    Salt, SegmentHeader,
+    CHUNK_BYTES, FoundHeader, Header, IndexForm, IndexHeader, Kind, Layout, Record, Salt,
+    SegmentHeader,
 };
 
 /// A record and its body.
@@ -145,10 +145,7 @@ impl Segment {
 /// The body of an index page over these records.
 fn columns(form: IndexForm, described: &[(u32, Item)]) -> Vec<u8> {
     let mut body = Vec::new();
-    if form == IndexForm::Offsets {
-        for (offset, _) in described {
-            body.extend(((offset / OFFSET_UNIT) as u16).to_le_bytes());
-        }
+    if form == IndexForm::Bare {
         return body;
     }
     body.extend(described.iter().map(|(_, item)| item.tag()));

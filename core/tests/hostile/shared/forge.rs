@@ -181,16 +181,14 @@ fn lie_in_column(layout: &Layout, item: &mut Item, script: &mut Script<'_>) {
     let entry = script.below(header.entries.max(1));
     let new = match column {
         // Mostly another kind, standing as it may.
-        Column::Tags => vec![script.byte() & 0x3F],
+        Column::Tags => vec![script.byte() & 0x7F],
         Column::Numbers | Column::Targets => node(script).get().to_le_bytes().to_vec(),
         Column::Offsets => offset(layout, script).to_le_bytes().to_vec(),
         Column::Ids => id(script).bytes().to_vec(),
         Column::Versions | Column::Kinds => script.bytes(column.width() as usize),
     };
-    let at = match layout.index_form() {
-        IndexForm::Offsets => entry as usize * 2,
-        IndexForm::Columns => (header.column(column) + u64::from(entry * column.width())) as usize,
-    };
+    // (A bare page has none: nothing is changed.)
+    let at = (header.column(column) + u64::from(entry * column.width())) as usize;
     if let Some(rest) = item.body.get_mut(at..) {
         let len = new.len().min(rest.len());
         rest[..len].copy_from_slice(&new[..len]);
