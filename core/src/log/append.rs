@@ -206,8 +206,8 @@ impl<'r> Log<'r> {
     }
 
     /// What is remembered of the record at a location.
-    pub(super) fn remembered(&self, location: Location) -> Option<Outline> {
-        self.recent.filter(|(at, _)| *at == location).map(|(_, outline)| outline)
+    pub(super) fn remembered(&self, location: Location) -> Option<&Outline> {
+        self.recent.as_ref().filter(|(at, _)| *at == location).map(|(_, outline)| outline)
     }
 
     /// Counts live bytes that were moved from the tail.

@@ -65,7 +65,7 @@ pub trait LogBytes {
     fn saw_header(&mut self, _header: &Header) {}
 
     /// What is [remembered](Log::remember) of the record at a location, where anybody remembers.
-    fn remembered(&self, _location: Location) -> Option<Outline> {
+    fn remembered(&self, _location: Location) -> Option<&Outline> {
         None
     }
 
@@ -256,7 +256,9 @@ impl<E> dyn LogBytes<Error = E> + '_ {
             Some(header) => Some(self.log().outline_of(&header)),
             None => self.named(place)?,
         };
-        outline.ok_or_else(|| self.log().corrupt(place))
+        let outline = outline.ok_or_else(|| self.log().corrupt(place))?;
+        self.remember(location, &outline);
+        Ok(outline)
     }
 
     /// The same, from memory where it was the last one asked for.
@@ -264,12 +266,10 @@ impl<E> dyn LogBytes<Error = E> + '_ {
     /// # Errors
     /// As [`known_outline`](Self::known_outline).
     pub fn recent_outline(&mut self, location: Location) -> Result<Outline, LogError<E>> {
-        if let Some(outline) = self.remembered(location) {
-            return Ok(outline);
+        match self.remembered(location) {
+            Some(outline) => Ok(*outline),
+            None => self.known_outline(location),
         }
-        let outline = self.known_outline(location)?;
-        self.remember(location, &outline);
-        Ok(outline)
     }
 
     /// Whether every check of the record's body holds. O(its length), in small reads.
@@ -484,7 +484,7 @@ impl<S: Storage> LogBytes for OnStorage<'_, '_, S> {
         self.log.saw_header(header.bytes);
     }
 
-    fn remembered(&self, location: Location) -> Option<Outline> {
+    fn remembered(&self, location: Location) -> Option<&Outline> {
         self.log.remembered(location)
     }
 

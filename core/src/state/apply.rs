@@ -168,27 +168,33 @@ impl<'r> State<'r> {
         self.live.add(log.layout(), Share::of_outline(log.layout(), outline), at);
     }
 
-    /// What the record that is superseded was, and takes its charge off; `None`, and nothing is read, where
-    /// the state does not count.
+    /// Takes off the charge of the record that is superseded. Returns whether it was a block; nothing is
+    /// read, and it is none, where the state does not count.
     fn supersede<S: Storage>(
         &mut self,
         storage: &mut S,
         log: &mut Log<'r>,
         at: Location,
-    ) -> Result<Option<Outline>, LogError<S::Error>> {
+    ) -> Result<bool, LogError<S::Error>> {
         if !self.counts {
-            return Ok(None);
+            return Ok(false);
         }
         let old = log.on(storage).recent_outline(at)?;
         self.live.subtract_outline(log.layout(), &old, at);
-        Ok(Some(old))
+        Ok(old.subject.is_block())
     }
 
-    /// A record is superseded that may have been a block. (An index page that lies may have said that it
-    /// was none.)
-    fn count_less(&mut self, old: Option<&Outline>) {
-        let was_block = old.is_some_and(|old| old.subject.is_block());
+    /// Takes off the charge of a home record that is superseded, and counts a block less if it was one. (An
+    /// index page that lies may have said that it was none.)
+    fn supersede_home<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        log: &mut Log<'r>,
+        home: Location,
+    ) -> Result<(), LogError<S::Error>> {
+        let was_block = self.supersede(storage, log, home)?;
         self.blocks = self.blocks.saturating_sub(was_block.into());
+        Ok(())
     }
 
     /// Takes the home record off the node with this id: charge, count of blocks, and the id's entry.
@@ -203,8 +209,7 @@ impl<'r> State<'r> {
         if home.is_none() {
             return Ok(());
         }
-        let old = self.supersede(storage, log, home)?;
-        self.count_less(old.as_ref());
+        self.supersede_home(storage, log, home)?;
         if !self.index.remove(self.index.hash(id), number) {
             self.remove_other(storage, log, number, home)?;
         }
@@ -247,8 +252,7 @@ impl<'r> State<'r> {
         let home = self.index.home(number);
         let mut renamed = home.is_none();
         if !home.is_none() {
-            let old = self.supersede(storage, log, home)?;
-            self.count_less(old.as_ref());
+            self.supersede_home(storage, log, home)?;
             let to = if planted::is(Fault::OlderWins) { home } else { at };
             if !self.index.relocate(hash, number, to) {
                 self.remove_other(storage, log, number, home)?;

@@ -68,7 +68,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 132_500,
             ram_bytes: 7_900,
             stack_bytes: 7_350,
-            instructions: [6_500_000, 2_400, 1_000, 207_000, 59_000, 18_600],
+            instructions: [7_000_000, 2_400, 1_000, 203_000, 189_000, 19_200],
         },
     },
     Board {
@@ -79,7 +79,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 129_900,
             ram_bytes: 7_900,
             stack_bytes: 7_000,
-            instructions: [3_900_000, 1_400, 400, 131_500, 29_200, 11_500],
+            instructions: [4_350_000, 1_400, 400, 127_500, 117_000, 11_700],
         },
     },
     Board {
@@ -90,7 +90,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 129_900,
             ram_bytes: 7_900,
             stack_bytes: 7_000,
-            instructions: [3_980_000, 1_400, 400, 134_500, 29_500, 11_800],
+            instructions: [4_400_000, 1_400, 400, 129_000, 117_500, 12_000],
         },
     },
     Board {
@@ -101,7 +101,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 153_500,
             ram_bytes: 7_900,
             stack_bytes: 6_800,
-            instructions: [6_950_000, 1_470, 415, 195_000, 39_000, 18_100],
+            instructions: [7_750_000, 1_470, 415, 186_500, 183_500, 18_100],
         },
     },
 ];
