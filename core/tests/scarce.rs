@@ -11,10 +11,11 @@ mod common;
 use common::power::{Replay, sweep};
 use common::{Random, region};
 use kausaldb::format::FoundHeader;
+use kausaldb::state::Limit;
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, FormatOptions, OnDamage, StorageEngine, StoreId,
-    format,
+    BlockId, Capacity, Config, ContextBlock, FormatOptions, OnDamage, OpenError, StorageEngine,
+    StoreId, format,
 };
 use kausaldb_sim::SimNor;
 use std::mem::MaybeUninit;
@@ -156,4 +157,51 @@ fn a_flipped_bit_costs_its_own_record_at_most_where_slots_are_scarce() {
         }
     }
     println!("{tried} bits flipped");
+}
+
+/// Bug: where free slots are scarce, an opening copies the newest segment before it has replayed it. A block there
+/// that is longer than the capacity was refused as a record that no segment holds, and not as what it is.
+#[test]
+fn a_block_that_is_too_long_for_the_capacity_is_called_that_wherever_it_lies() {
+    const SEGMENT: u32 = 64 << 10;
+    const ROOMY: Capacity =
+        Capacity { segment_bytes: SEGMENT, block_bytes: 24_000, batch_bytes: 30_000, ..CAPACITY };
+    let narrow = Capacity { block_bytes: 1_000, ..ROOMY };
+    for segments in 8..13 {
+        let geometry = Geometry {
+            capacity_bytes: u64::from(segments * SEGMENT),
+            erase_bytes: SEGMENT,
+            write_bytes: 4,
+            erased: Erased::Ones,
+            keeps_write_order: true,
+        };
+        let mut device = SimNor::new(geometry, 1).expect("geometry");
+        let options = FormatOptions { store: StoreId::from_u128(11), segment_bytes: SEGMENT };
+        format(&mut device, &options).expect("format");
+        device.reopen();
+        let mut memory = region(&ROOMY);
+        let mut engine = StorageEngine::open(device, &mut memory, ROOMY, CONFIG).expect("open");
+        let content = [7; 20_000];
+        let mut put = |number, len| {
+            let (source_uri, metadata, content) = ("", &[][..], &content[..len]);
+            let block = ContextBlock { id: id(number), version: 1, source_uri, metadata, content };
+            engine.put(&block).map(|_| engine.stats().segments_free)
+        };
+        // Until no more slots are free than openings and one step need.
+        let mut numbers = (1..).flat_map(|live| 0..live);
+        assert!(numbers.any(|number| put(number, 4_000).expect("a part of it lives") <= 4));
+        // It lies in the newest segment, and nothing as long in any other.
+        put(100, 20_000).expect("it fits");
+        let mut device = engine.storage().clone();
+        drop(engine);
+        device.reopen();
+        let error = match StorageEngine::open(device, &mut memory, narrow, CONFIG) {
+            Ok(_) => panic!("{segments} segments: opened"),
+            Err(error) => error,
+        };
+        let OpenError::TooMany { what: Limit::BlockBytes, needed, capacity: 1_000 } = error else {
+            panic!("{segments} segments: {error}");
+        };
+        assert!((20_000..20_100).contains(&needed), "{needed}");
+    }
 }

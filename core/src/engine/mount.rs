@@ -107,6 +107,18 @@ fn write_first_segment<S: Storage>(
     storage.sync()
 }
 
+/// An error of an opening, with what the capacity says of blocks where that is exceeded. (There is room for
+/// bodies somewhat longer. What is longer than that in the newest segment is met when it is copied: all of
+/// it fitted into a segment.)
+fn call_too_long<E>(error: OpenError<E>, capacity: u64) -> OpenError<E> {
+    let needed = match error {
+        OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => needed,
+        OpenError::Log(LogError::RecordTooLarge { len, .. }) => u64::from(len),
+        error => return error,
+    };
+    OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
+}
+
 /// Writes bytes and what is missing to the alignment, in pieces of the write size.
 fn write_padded<S: Storage>(
     storage: &mut S,
@@ -273,14 +285,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             self.store.state.stop_counting();
         }
         let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
-        self.replay_chain(&mut replay).map_err(|error| match error {
-            // There is room for bodies somewhat longer than the capacity says; what it says is told.
-            OpenError::TooMany { what: Limit::BlockBytes, needed, .. } => {
-                let capacity = u64::from(self.capacity.block_bytes);
-                OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
-            }
-            error => error,
-        })?;
+        let capacity = u64::from(self.capacity.block_bytes);
+        self.replay_chain(&mut replay).map_err(|error| call_too_long(error, capacity))?;
         if by_pages {
             recount(&mut self.store)?;
         }
@@ -290,7 +296,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             let Store { log, state, .. } = &mut self.store;
             let given = log.next_node.min(state.index.capacity());
             log.next_node = state.index.high_water().max(given);
-            plan.write(&mut self.store, &mut replay, newest.slot)?;
+            let written = plan.write(&mut self.store, &mut replay, newest.slot);
+            written.map_err(|error| call_too_long(error, capacity))?;
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }

@@ -5,7 +5,7 @@
 //!  8 version      2   of the media format
 //! 10 flags        1   0x01 written by recovery; 0x02 goes on with a batch begun before;
 //!                     0x04 the medium keeps write order; 0x08 the predecessor ends with its last
-//!                     index page
+//!                     index page, if it holds any
 //! 11 erased       1   0xFF, 0x00, or 0x01: unknown
 //! 12 write size   4   in bytes, as all sizes
 //! 16 store id    16

@@ -41,7 +41,7 @@ pub struct Slot {
     before: u16,
 }
 
-/// The segment ends with its last index page; else that is not known.
+/// The segment was filled, and ends with its last index page if it holds any; else that is not known.
 const SEALED: u8 = 0x01;
 /// What the segment's header says is known from one reading of it: the three flags below, and until the slot
 /// is live, its predecessor.
@@ -66,7 +66,7 @@ impl Slot {
         self.index
     }
 
-    /// Whether the segment ends with its last index page, as far as is known.
+    /// Whether the segment was filled, and ends with its last index page if it holds any, as far as is known.
     pub const fn is_sealed(&self) -> bool {
         self.flags & SEALED != 0
     }

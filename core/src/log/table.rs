@@ -4,7 +4,7 @@
 //! A segment's pages name each other backwards, and the next segment's header names the last. A [`TableWalk`]
 //! goes over a segment in log order, by its pages where they hold full columns and validate, and by the
 //! records' own headers elsewhere: behind the last page, where a page is damaged, and in small segments,
-//! whose pages hold offsets only. So replaying a sealed segment costs its pages. Their columns are read into
+//! whose pages hold no columns. So replaying a sealed segment costs its pages. Their columns are read into
 //! those of the memtable, which has nothing to describe before a segment is opened.
 //!
 //! A page is believed where its checks hold and its columns agree with each other. It is no promise that a
