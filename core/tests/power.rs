@@ -64,6 +64,39 @@ const PAGES: Scenario = Scenario {
     ..SMALL
 };
 
+/// Records so short that segments hold index pages, though these are bare.
+const TINY: Scenario = Scenario {
+    segments: 10,
+    segment_bytes: 4096,
+    erase_bytes: 4096,
+    write_bytes: 1,
+    mix: Mix { ids: 20, operations: 5, content_max: 3, puts: 45, links: 38, hubs: false },
+    batches: 1300,
+    ..SMALL
+};
+
+/// The same, in segments that are filled soon.
+const TINY_FULL: Scenario = Scenario {
+    segments: 8,
+    segment_bytes: 2048,
+    erase_bytes: 2048,
+    mix: Mix { ids: 60, operations: 6, content_max: 3, puts: 60, links: 30, hubs: false },
+    batches: 700,
+    ..TINY
+};
+
+#[test]
+fn a_cut_loses_nothing_where_segments_hold_bare_pages() {
+    for seed in 1..=sweep(1, 4) {
+        single("tiny", Scenario { seed, ..TINY }, sweep(1200, 40));
+        let wide = Scenario { write_bytes: 16, segment_bytes: 8192, erase_bytes: 8192, ..TINY };
+        nested("nested, tiny", Scenario { seed, ..TINY }, [sweep(24_000, 4_000), 250, 1500]);
+        nested("nested, tiny, wide", Scenario { seed, ..wide }, [sweep(400, 100), 40, 300]);
+        let full = Scenario { seed, ..TINY_FULL };
+        nested("nested, tiny, full", full, [sweep(18_000, 3_000), 250, 1500]);
+    }
+}
+
 #[test]
 fn a_cut_at_any_step_loses_nothing() {
     for seed in 1..=sweep(1, 4) {

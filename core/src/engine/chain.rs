@@ -53,6 +53,8 @@ pub(super) fn find_newest<S: Storage>(
     }
     find_headless(log, storage);
     let mut newest: Option<Newest> = None;
+    // What the header behind says that was begun, and does not count.
+    let mut seal: Option<Predecessor> = None;
     let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
@@ -69,10 +71,15 @@ pub(super) fn find_newest<S: Storage>(
             Some(synced) if header.number == synced.number => synced.end,
             _ => log.layout().segment_bytes(),
         };
-        let mut survey = Survey::of(log, storage, slot, end)?;
+        let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (slot, header.number);
+        let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
+        let mut survey = Survey::of(log, storage, slot, (proven, end))?;
         // Without its header a segment counts only if it is what an opening left that returned. Whatever else
         // lies there may be what a recovery left that was cut short, and an erase that was cut as well.
         if !survey.counts(&header) || read.is_none() && !survey.is_proven_fresh() {
+            // On a medium that keeps write order, it was written behind the whole segment that it names.
+            let seals = log.layout().geometry().keeps_write_order && !header.recovery;
+            seal = header.predecessor.filter(|before| seals && before.sealed);
             continue;
         }
         survey.holes += u32::from(read.is_none());
@@ -157,7 +164,7 @@ fn make_up_header<S: Storage>(
     if let Some(before) = predecessor {
         let read = read_header(storage, log.layout(), before.slot);
         if let Some(header) = read.map_err(LogError::Storage)? {
-            let survey = Survey::of(log, storage, before.slot, before.end)?;
+            let survey = Survey::of(log, storage, before.slot, (0, before.end))?;
             (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
         }
     }
@@ -266,7 +273,7 @@ fn newest_below<S: Storage>(
         if log.ring.slot(slot).state() == SlotState::Live {
             continue;
         }
-        let survey = Survey::of(log, storage, slot, log.layout().segment_bytes())?;
+        let survey = Survey::of(log, storage, slot, (0, log.layout().segment_bytes()))?;
         if survey.counts(&header) {
             let index = survey.index_before(survey.end);
             return Ok(Some(Predecessor { slot, number, end: survey.end, index, sealed: false }));

@@ -67,6 +67,8 @@ pub(super) struct Needs {
     pub(super) replaced: Charge,
     /// Whether something is put or linked. What only takes away is never refused for want of space.
     pub(super) adds: bool,
+    /// By how much more blocks may be charged than those that they replace, since their versions are longer.
+    pub(super) grown: u64,
     /// Edge changes.
     pub(super) pending: u32,
     /// Nodes with edges that are deleted.

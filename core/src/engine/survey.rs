@@ -279,7 +279,7 @@ pub(super) struct Survey {
     first_mark: Option<u32>,
     /// How many of them are the fresh segment's content and first two marks, if these are whole.
     prelude: Option<u32>,
-    /// The last record.
+    /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind it.
     pub(super) last: Option<Found>,
     /// The record before it ends the open run that the last one would be part of, or goes on with.
     pub(super) run: Option<Run>,
@@ -319,12 +319,13 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. O(one segment).
+    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. Up to `proven` everything was
+    /// durable once: what is invalid there is damage, and no tear. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
-        end: u32,
+        (proven, end): (u32, u32),
     ) -> Result<Self, LogError<S::Error>> {
         let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).unproven();
@@ -333,12 +334,12 @@ impl Survey {
         }
         let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
-        let mut proven = first;
+        let mut proven = proven;
         let mut in_hole = false;
         // Ends with the segment: every turn moves on by the alignment at least.
         loop {
             match walk.next(log.on(storage).erased())? {
-                Step::End => return Ok(survey),
+                Step::End => break,
                 Step::Record { header, offset, bytes } => {
                     in_hole = false;
                     survey.note(log, &header, offset, bytes);
@@ -346,9 +347,7 @@ impl Survey {
                 // (A walk over what is unproven asks no page for a name.)
                 Step::Named { offset, .. } | Step::Invalid { offset } => {
                     if offset >= proven {
-                        let Some(proof) = find_proof(log, storage, slot, offset)? else {
-                            return Ok(survey);
-                        };
+                        let Some(proof) = find_proof(log, storage, slot, offset)? else { break };
                         proven = proof;
                     }
                     let place = Place { slot, offset };
@@ -370,6 +369,12 @@ impl Survey {
                 }
             }
         }
+        if survey.end <= proven {
+            // A later segment's header follows on all of it, what is hurt at its end included.
+            survey.pass_last();
+            (survey.last, survey.end) = (None, proven);
+        }
+        Ok(survey)
     }
 
     /// One more record.

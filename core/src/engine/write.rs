@@ -325,6 +325,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                 if !home.is_none() {
                     let old = log.on(storage).recent_outline(home)?;
                     needs.replaced.add(Share::of_outline(log.layout(), &old));
+                    let longer = record.subject().version_beyond(&old.subject);
+                    needs.grown += Share::of_growth(log.layout(), longer);
                 }
             }
             _ => {}
@@ -352,16 +354,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         if planted::is(Fault::FullUnchecked) {
             return Ok(());
         }
-        self.check_room(&needs.charge, &needs.replaced, needs.adds)
+        self.check_room(needs)
     }
 
-    /// Whether the store is too full for what is new.
-    fn check_room(
-        &self,
-        new: &Charge,
-        replaced: &Charge,
-        adds: bool,
-    ) -> Result<(), WriteError<S::Error>> {
+    /// Whether the store is too full for what is new. (A store that is full takes updates for ever: what a
+    /// version that counts on is longer is let in, as long as the tail can be moved.)
+    fn check_room(&self, needs: &Needs) -> Result<(), WriteError<S::Error>> {
+        let (new, replaced) = (&needs.charge, &needs.replaced);
         let layout = self.store.log.layout();
         let (live, reserve) = (self.store.state.live.charge(), self.reserve());
         let bytes = |slots: u32| u64::from(slots) * u64::from(Charge::usable(layout));
@@ -377,7 +376,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             Err(WriteError::Full { needed, free })
         };
         let after = together.without(replaced).taken(layout);
-        if adds && after > limit && after > live.taken(layout) {
+        if needs.adds && after > limit && after > live.taken(layout) + needs.grown {
             return full(limit, after);
         }
         // The tail does not move inside a batch, whose records lie side by side, so that what is new need not

@@ -5,6 +5,7 @@
 //! before it.
 
 use super::record::{CHECK_BYTES, ENTRY_BYTES, EdgeChange, Kind, Record, Tag};
+use super::varint;
 use crate::types::{BlockId, Direction, EdgeKind, KeyRange, NodeNumber};
 
 /// No list of edges is shorter, in bytes: tag, number, count, check, one entry, and its check.
@@ -148,6 +149,16 @@ impl Subject {
             | Self::Tombstone { id, .. }
             | Self::Intent { id, .. } => Some(id),
             _ => None,
+        }
+    }
+
+    /// How many bytes more its version takes than that of an older block; 0 where one of them is none.
+    pub fn version_beyond(&self, older: &Self) -> u32 {
+        match (self, older) {
+            (Self::Block { version, .. }, Self::Block { version: older, .. }) => {
+                varint::len(*version).saturating_sub(varint::len(*older))
+            }
+            _ => 0,
         }
     }
 

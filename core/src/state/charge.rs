@@ -83,6 +83,12 @@ impl Share {
         self.in_place as u32
     }
 
+    /// How much more a record may be charged that is so many bytes longer: each is charged for itself and for
+    /// the gap that it makes longer, and what is taken off segments makes that a little more.
+    pub fn of_growth(layout: &Layout, longer: u32) -> u64 {
+        3 * u64::from(layout.padded(longer))
+    }
+
     fn of_bytes(layout: &Layout, (kind, subject): (Kind, &Subject), bytes: u64) -> Self {
         let is_tiny = bytes < u64::from(layout.segment_bytes() / TINY_PART);
         let of_page = if is_tiny { page_bytes(layout).div_ceil(PAGE_PART) } else { 0 };
@@ -172,7 +178,8 @@ impl Charge {
         let mean = mean.saturating_add(layout.index_form().entry_bytes(Kind::Block));
         let retire = Share::of(layout, &Record::Retire { segment: u32::MAX, slot: u32::MAX });
         let most = layout.segment_bytes() - layout.first_offset() - retire.in_place();
-        let (form, records) = (layout.index_form(), most / mean);
+        // With the record that retires a segment.
+        let (form, records) = (layout.index_form(), most / mean + 1);
         let pages = match form {
             IndexForm::Bare if records <= form.entries_max() => 0,
             IndexForm::Bare | IndexForm::Columns => records / form.entries_max() + 1,

@@ -25,11 +25,13 @@ pub struct Segment {
     pub records: Vec<Record>,
     /// Offset behind the last of them.
     pub end: u32,
+    /// Whether a later segment was begun behind all of it, so that nothing of it is in doubt.
+    pub is_followed: bool,
 }
 
 impl Segment {
     pub fn new(head: Head, format: &Format) -> Self {
-        Self { head, records: Vec::new(), end: format.first_offset() }
+        Self { head, records: Vec::new(), end: format.first_offset(), is_followed: false }
     }
 
     fn read(format: &Format, image: &[u8], slot: u32, until: u32) -> Option<Self> {
@@ -79,14 +81,19 @@ impl Segment {
         self.proof().is_some_and(|proof| self.said().count() == proof + 1)
     }
 
+    /// The last record, if it may read otherwise the next time.
+    fn in_doubt(&self) -> Option<&Record> {
+        self.records.last().filter(|_| !self.is_followed)
+    }
+
     fn ends_in(&self, is_it: impl Fn(&What) -> bool) -> bool {
-        self.records.last().is_some_and(|record| is_it(&record.what))
+        self.in_doubt().is_some_and(|record| is_it(&record.what))
     }
 
     /// The newest segment that is retired, by this header or by a record in here; for certain, if it is a
     /// record that another one follows.
     fn retired(&self, for_certain: bool) -> u32 {
-        let seen = self.records.len() - usize::from(for_certain && !self.records.is_empty());
+        let seen = self.records.len() - usize::from(for_certain && self.in_doubt().is_some());
         let by_record = self.records[..seen].iter().filter_map(|record| match record.what {
             What::Retire { segment, .. } => Some(segment),
             _ => None,
@@ -98,8 +105,8 @@ impl Segment {
     /// earlier segment.
     fn open_run(&self) -> Option<(u32, bool)> {
         let mut run = None;
-        let (_, before) = self.records.split_last()?;
-        for record in before.iter().filter(|record| record.what != What::Index) {
+        let before = self.records.len() - usize::from(self.in_doubt().is_some());
+        for record in self.records[..before].iter().filter(|record| record.what != What::Index) {
             run = match record.what {
                 What::End { .. } => None,
                 _ if !record.in_batch => None,
@@ -161,11 +168,19 @@ struct Plan {
 
 /// What an opening must do, by this reading; where it may do one thing or the other, both.
 pub fn expected(format: &Format, reading: &Reading) -> Result<Vec<Expected>, Broken> {
-    let segments: BTreeMap<u32, Segment> = (0..format.segments)
+    let mut segments: BTreeMap<u32, Segment> = (0..format.segments)
         .filter_map(|slot| {
             Some((slot, Segment::read(format, &reading.image, slot, format.segment_bytes)?))
         })
         .collect();
+    if format.is_ordered {
+        let begun = segments.values().filter(|segment| !segment.head.is_fresh && !segment.counts());
+        let followed: Vec<Before> = begun.filter_map(|segment| segment.head.before).collect();
+        for Before { slot, number, .. } in followed {
+            let named = segments.get_mut(&slot).filter(|named| named.head.number == number);
+            named.into_iter().for_each(|named| named.is_followed = true);
+        }
+    }
     let mut order: Vec<(u32, u32)> =
         segments.iter().map(|(slot, segment)| (segment.head.number, *slot)).collect();
     order.sort_by(|a, b| b.cmp(a));
@@ -261,18 +276,19 @@ fn is_torn_only(
 fn plans(format: &Format, segments: &BTreeMap<u32, Segment>, slot: u32) -> Vec<Plan> {
     let newest = &segments[&slot];
     let retired = newest.retired(false);
-    let end = newest.records.last().map_or(newest.end, |last| last.offset);
+    let end = newest.in_doubt().map_or(newest.end, |last| last.offset);
     let continues = newest.head.continues || !newest.head.is_fresh;
     if newest.is_untouched() {
         let before = newest.head.before;
         let copied = newest.copied_until(end);
         return vec![Plan { takes_over: true, before, copied, again: None, continues }];
     }
-    let last = newest.records.last().filter(|last| last.is_content());
+    let last = newest.in_doubt().filter(|last| last.is_content());
     let ends_batch = last.is_some_and(|last| matches!(last.what, What::End { .. }));
     let again = last.filter(|last| ends_batch || !last.in_batch).cloned();
     let run = newest.open_run().filter(|_| !ends_batch);
     let is_only_of_batch = newest.said().count() == 1
+        && last.is_some()
         && !ends_batch
         && newest.said().all(|record| record.is_content() && record.in_batch);
     let run_from_before = newest.open_run().map_or(is_only_of_batch, |run| run.1);

@@ -68,6 +68,7 @@ fn records() {
         Subject::id,
         Subject::number,
         Subject::is_block,
+        Subject::version_beyond,
         PageEntry::outline,
         Kind::is_edge,
         Kind::has_id,

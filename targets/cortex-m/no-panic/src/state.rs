@@ -44,6 +44,7 @@ fn charges() {
         Share::of,
         Share::of_outline,
         Share::in_place,
+        Share::of_growth,
         Charge::usable,
         Charge::filled,
         Charge::add,
