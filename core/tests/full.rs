@@ -223,19 +223,31 @@ fn at_full_no_more_segments_are_without_records_than_must_be() {
         let spare = (segments / 20).max(STEP_AND_RECOVERY);
         let used = f64::from(segments - spare) / f64::from(segments);
         // Of what is used, so much is the user's at least, in percent.
-        for (len, segment_bytes, least) in
-            [(16, 4096, 73.0), (64, 4096, 81.0), (1024, 32768, 91.0), (1024, 4096, 68.0)]
-        {
+        for (len, segment_bytes, least) in [
+            (16, 4096, 73.0),
+            (64, 4096, 81.0),
+            (400, 4096, 60.0),
+            (1024, 32768, 91.0),
+            (1024, 4096, 68.0),
+        ] {
             let (free, share) = fullness(segments, segment_bytes, len);
             // One of 64 keeps the pause short; and room is kept for the gaps at the ends of segments, in
-            // whatever order records meet them: as much again, or an eighteenth where records are long.
-            let gaps =
-                if len * 16 < segment_bytes as usize { segments / 64 } else { segments / 18 };
+            // whatever order records meet them: as much again, or an eighteenth where records are long; an
+            // eighth where they are between that.
+            let gaps = match segment_bytes as usize / len {
+                16.. => segments / 64,
+                8..16 => segments / 8,
+                _ => segments / 18,
+            };
             let most = STEP_AND_RECOVERY + segments / 64 + gaps + 1;
             assert!(free <= most, "{free} of {segments} are free; at most {most}");
             assert!(share > least * used, "{share} % of {segments} segments");
         }
     }
+    // 256 KiB once more: seven values of 1 KiB fill a segment of 8 KiB, and three one of 4.
+    let (free, share) = fullness(32, 8192, 1024);
+    println!("1024 | 32 of 8192 | {free} | {share:.0} %");
+    assert!(share > 65.0, "{free} of 32 are free, {share} %");
 }
 
 /// Values of so many lengths, in bytes, in segments of 4 KiB.

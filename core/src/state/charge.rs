@@ -7,13 +7,13 @@
 //!
 //! - by *gaps*: a gap is shorter than the record that did not fit. A length is taken off each segment
 //!   beforehand, which pays for the gaps of records that are no longer; a longer record is charged what it
-//!   may leave beyond that. Of four such lengths the one counts that comes to the least. This is close where
+//!   may leave beyond that. Of five such lengths the one counts that comes to the least. This is close where
 //!   records are short for their segment.
 //! - by *places*: of records that are no longer than a third, say, of a segment, each segment that was filled
 //!   holds three. A longer one takes as many places as it is longer, and may leave as many empty in the
 //!   segment that it did not fit into. This is close where records are long and of one size. A place is
-//!   charged a little more than it is, as much as is taken off a segment by gaps: where the store is full,
-//!   the tail would else have to go around the whole ring to make room for one record.
+//!   charged a little more than it is: where the store is full, the tail would else have to go around the
+//!   whole ring to make room for one record.
 //!
 //! A change of an edge is charged what the lists at both its ends may grow by when it is folded, so that
 //! folding never takes more than was charged. With this sum at most the ring's usable bytes, moving the tail
@@ -24,8 +24,12 @@ use crate::types::{Direction, EdgeKey, KeyRange};
 
 /// Gaps are counted in this part of a segment,
 const GAP_PART: u32 = 64;
-/// and up to so many of them are taken off each.
-const GAPS: usize = 4;
+/// and so many of them are taken off each. (The longest is for records of a sixteenth to an eighth of a segment,
+/// which are too many for places: without it they were charged half as much again.)
+const GAP_LENS: [u32; 5] = [1, 2, 3, 4, 8];
+const GAPS: usize = GAP_LENS.len();
+/// A place is charged this part of a segment more than it is.
+const PLACES_PART: u32 = 16;
 /// Records of which more than so many fit into a segment need more than two index pages there.
 const TINY_PART: u32 = 96;
 /// How many places a segment may be parted into, ascending. (Where there are more, gaps are short.)
@@ -120,7 +124,7 @@ impl Share {
 /// The lengths of which one is taken off each segment, in bytes.
 fn gap_lens(layout: &Layout) -> [u32; GAPS] {
     let part = layout.segment_bytes() / GAP_PART;
-    [part, 2 * part, 3 * part, 4 * part]
+    GAP_LENS.map(|parts| parts * part)
 }
 
 /// What an index page takes beside its entries, in bytes.
@@ -237,8 +241,7 @@ impl Charge {
     /// What they are charged where it is decided whether the store is full, in bytes of which each segment
     /// has [`usable`](Self::usable).
     pub fn taken(&self, layout: &Layout) -> u64 {
-        let [.., most] = gap_lens(layout);
-        self.least(layout, u64::from(Self::usable(layout) + most))
+        self.least(layout, u64::from(Self::usable(layout) + layout.segment_bytes() / PLACES_PART))
     }
 
     /// How much they take at most, in the same bytes: places are no more than they are.
