@@ -159,8 +159,8 @@ fn a_flipped_bit_costs_its_own_record_at_most_where_slots_are_scarce() {
     println!("{tried} bits flipped");
 }
 
-/// Bug: where free slots are scarce, an opening copies the newest segment before it has replayed it. A block there
-/// that is longer than the capacity was refused as a record that no segment holds, and not as what it is.
+/// Bug: where free slots are scarce, an opening copies the newest segment before it has replayed it. A block
+/// there that is longer than the capacity was refused as a record that no segment holds.
 #[test]
 fn a_block_that_is_too_long_for_the_capacity_is_called_that_wherever_it_lies() {
     const SEGMENT: u32 = 64 << 10;

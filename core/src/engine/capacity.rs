@@ -34,7 +34,7 @@ pub struct Capacity {
     pub intents: u32,
     /// Segments of the ring. 29 bytes each.
     pub segments: u32,
-    /// The largest segment, in bytes. From 256 KiB on the index page takes 39 KiB, below 128 bytes.
+    /// The largest segment, in bytes. From 256 KiB on the index page takes 39 KiB, below nothing.
     pub segment_bytes: u32,
     /// The longest block: source URI, metadata and content together, in bytes. 4 bytes for each 8 KiB.
     pub block_bytes: u32,

@@ -279,7 +279,8 @@ pub(super) struct Survey {
     first_mark: Option<u32>,
     /// How many of them are the fresh segment's content and first two marks, if these are whole.
     prelude: Option<u32>,
-    /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind it.
+    /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
+    /// it.
     pub(super) last: Option<Found>,
     /// The record before it ends the open run that the last one would be part of, or goes on with.
     pub(super) run: Option<Run>,

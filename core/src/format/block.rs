@@ -2,8 +2,9 @@
 //!
 //! It is the short way past [`Header`] for bytes whose checks held before: the id that was asked for stands
 //! in the record, so it tells this record from all others, and any change of the id is noticed by it, as is
-//! one of kind or of a field's length in bytes, which moves the place where the id is looked for. A change
-//! of version or lengths is not; whatever the bytes are, what is borrowed lies inside of what was given.
+//! one of kind or of a field's length in bytes, which moves the place where the id is looked for (but of an
+//! id that repeats itself every two bytes). A change of version or lengths is not; whatever the bytes are,
+//! what is borrowed lies inside of what was given.
 
 use super::record::{CHECK_BYTES, Header, Kind, Record, Tag, block_fields};
 use super::varint;

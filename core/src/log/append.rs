@@ -348,7 +348,7 @@ impl<'r> Log<'r> {
         LogError::RecordTooLarge { len, max: Self::record_bytes_max(&self.layout) }
     }
 
-    /// Whether the record fits into the open segment, with the index page that will describe it.
+    /// Whether the record fits into the open segment, with the index page that will describe it, if one will.
     fn fits<E>(&self, record: &Record) -> Result<bool, LogError<E>> {
         let len = record.bytes(self.layout.index_form());
         let body_max = u64::from(self.body_bytes_max());

@@ -9,7 +9,8 @@
 //! - A segment's header is durable before its first record is written.
 //! - A slot is erased right before its header is written, unless this very run erased it: nothing
 //!   else makes it clean.
-//! - Behind the records of the open segment there is always room for the index page that describes them.
+//! - Behind the records of the open segment there is always room for the index page that describes them,
+//!   if one is due.
 //! - Nothing is appended to a segment that was not opened by this run.
 
 mod append;

@@ -81,7 +81,7 @@ impl<'r> State<'r> {
     ///
     /// O(1) expected, but for records that end something: those of hubs take O(pages), of nodes
     /// with pending edges O(their pending edges). Reads the header of each record that is
-    /// superseded, unless the state [does not count](Self::stop_counting).
+    /// superseded and not remembered, unless the state [does not count](Self::stop_counting).
     ///
     /// # Errors
     /// The log could not be read, or more of something than the capacity allows (which the running
@@ -321,7 +321,7 @@ impl<'r> State<'r> {
         self.take_number(change.source)?;
         self.take_number(change.target)?;
         let charge = Share::of_outline(log.layout(), outline);
-        // A change record is at most 17 bytes before padding, so that this fits at every alignment.
+        // A change record is at most 18 bytes before padding, so that this fits at every alignment.
         let units = u8::try_from(log.layout().units(charge.bytes)).unwrap_or(u8::MAX);
         let EdgeChange { source, kind, target, add } = *change;
         let pending = PendingEdge { source, kind, target, add, location: at, units };

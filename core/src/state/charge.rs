@@ -24,8 +24,8 @@ use crate::types::{Direction, EdgeKey, KeyRange};
 
 /// Gaps are counted in this part of a segment,
 const GAP_PART: u32 = 64;
-/// and so many of them are taken off each. (The longest is for records of a sixteenth to an eighth of a segment,
-/// which are too many for places: without it they were charged half as much again.)
+/// and so many of them are taken off each. (The longest is for records of a sixteenth to an eighth of a
+/// segment, which are too many for places: without it they were charged half as much again.)
 const GAP_LENS: [u32; 5] = [1, 2, 3, 4, 8];
 const GAPS: usize = GAP_LENS.len();
 /// A place is charged this part of a segment more than it is.

@@ -187,7 +187,7 @@ impl<'r> State<'r> {
     }
 
     /// The node with this id, and where its home record lies. O(1) expected; one read of a header
-    /// on media, and none for an id that is not there (but for one in four billion).
+    /// on media at most, and none for an id that is not there (but for one in four billion).
     ///
     /// # Errors
     /// The storage refused, or the record that would tell is damaged.

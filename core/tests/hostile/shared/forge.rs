@@ -3,8 +3,7 @@
 use super::draft::{Draft, Item, Segment};
 use super::script::Script;
 use kausaldb::format::{
-    Column, EdgeChange, IndexForm, IndexHeader, Kind, Layout, Predecessor, Record, SegmentHeader,
-    entry_bytes,
+    Column, EdgeChange, IndexHeader, Kind, Layout, Predecessor, Record, SegmentHeader, entry_bytes,
 };
 use kausaldb::types::{EdgeKey, KeyRange, NodeNumber};
 use kausaldb::{BlockId, Direction, EdgeKind};

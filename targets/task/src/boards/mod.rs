@@ -67,8 +67,8 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 132_500,
             ram_bytes: 7_900,
-            stack_bytes: 7_350,
-            instructions: [7_000_000, 2_400, 1_000, 203_000, 189_000, 19_200],
+            stack_bytes: 7_500,
+            instructions: [7_300_000, 2_400, 1_000, 207_000, 194_000, 19_300],
         },
     },
     Board {
@@ -78,8 +78,8 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 7_000,
-            instructions: [4_350_000, 1_400, 400, 127_500, 117_000, 11_700],
+            stack_bytes: 7_150,
+            instructions: [4_550_000, 1_400, 400, 130_000, 120_500, 11_800],
         },
     },
     Board {
@@ -89,8 +89,8 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 129_900,
             ram_bytes: 7_900,
-            stack_bytes: 7_000,
-            instructions: [4_400_000, 1_400, 400, 129_000, 117_500, 12_000],
+            stack_bytes: 7_150,
+            instructions: [4_600_000, 1_400, 400, 131_500, 121_000, 12_100],
         },
     },
     Board {
@@ -100,8 +100,8 @@ pub(crate) const BOARDS: &[Board] = &[
         budget: Budget {
             code_bytes: 153_500,
             ram_bytes: 7_900,
-            stack_bytes: 6_800,
-            instructions: [7_750_000, 1_470, 415, 186_500, 183_500, 18_100],
+            stack_bytes: 6_950,
+            instructions: [8_000_000, 1_470, 415, 189_500, 188_000, 18_200],
         },
     },
 ];
