@@ -269,7 +269,7 @@ impl<E> dyn LogBytes<Error = E> + '_ {
     /// The same, from memory where it was the last one asked for.
     ///
     /// # Errors
-    /// As [`known_outline`](Self::known_outline).
+    /// As [`ReadLog::known_outline`].
     pub fn recent_outline(&mut self, location: Location) -> Result<Outline, LogError<E>> {
         match self.remembered(location) {
             Some(outline) => Ok(*outline),
