@@ -467,9 +467,7 @@ impl Survey {
         let last = self.last.filter(Found::is_content).map_or(0, |last| last.cost());
         let pages = self.copy_records / layout.index_form().entries_max() + 2;
         // Three marks, and the end of a batch behind the last record.
-        let marks = (MARKS + 1)
-            * (layout.padded(Record::Mark.header_bytes())
-                + layout.index_form().entry_bytes(Kind::Mark));
+        let marks = (MARKS + 1) * (layout.padded(8) + layout.index_form().entry_bytes(Kind::Mark));
         self.copy_bytes + last + u64::from(pages * layout.padded(PAGE_HEADER_BYTES) + marks)
     }
 
