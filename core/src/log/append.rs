@@ -199,8 +199,8 @@ impl<'r> Log<'r> {
 
     /// Remembers what a record is about that was read at a location, and lives: whoever supersedes it asks
     /// for it again, up to four times in a put. (The two passes that plan the put, what it replaces, and what
-    /// is no longer charged: before, each read it.) It is forgotten when a slot is erased, since another record
-    /// may come to lie there.
+    /// is no longer charged: before, each read it.) It is forgotten when a slot is erased, since another
+    /// record may come to lie there.
     pub const fn remember(&mut self, location: Location, outline: Outline) {
         self.recent = Some((location, outline));
     }
