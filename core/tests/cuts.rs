@@ -13,7 +13,7 @@ mod common;
 
 use common::lives::{lives, matrix, single_cuts};
 use common::moment::Counts;
-use common::power::{Bench, Scenario, Thinning, sweep};
+use common::power::{Bench, Scenario, Thinning, Units, sweep};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;
@@ -27,10 +27,10 @@ const UNITS_MAX: u64 = 16;
 
 fn thinning(write_bytes: u32, erase_bytes: u32) -> Thinning {
     let is_large = erase_bytes > 4096;
-    let units_max = if erase_bytes > 1024 { UNITS_MAX } else { u64::MAX };
+    let of_call = if erase_bytes > 1024 { Units::Ends(UNITS_MAX) } else { Units::All };
     let units = u64::from((64 / write_bytes).max(1));
     let (one_in, first) = if is_large { (1000 * units, 1) } else { (60 * units, 3) };
-    Thinning { one_in: sweep(one_in, if is_large { 16 } else { 1 }), first, units_max }
+    Thinning { one_in: sweep(one_in, if is_large { 16 } else { 1 }), first, units: of_call }
 }
 
 #[test]
@@ -81,11 +81,11 @@ fn after_a_cut_anywhere_a_store_with_little_room_can_still_be_written() {
     // A segment has 16 units, and the marks of an opening take three.
     let scenario = Scenario { batches: 120, ..matrix(256, 512) };
     let mut bench = Bench::new(scenario);
-    let thinning = Thinning { one_in: sweep(1, 1), first: 0, units_max: u64::MAX };
+    let thinning = Thinning::one_in(1);
     lives(scenario, thinning, |cut, states| {
         let mut device = cut.device.clone();
         device.power_on();
-        let booted = bench.boot(device, states, 0);
+        let booted = bench.boot(device, states, Thinning::NONE);
         bench.go_on(booted.device, &states[booted.state], 4);
     });
     bench.report("little room");

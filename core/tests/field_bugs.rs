@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::power::{Bench, FILE, SMALL, Scenario, run, write};
+use common::power::{Bench, FILE, SMALL, Scenario, Thinning, run, write};
 use common::{Block, Mix, Model, Op, Random, all_ids, check, open, read_all, verify};
 use kausaldb::log::LogError;
 use kausaldb::state::Limit;
@@ -447,8 +447,8 @@ fn line_11_the_tests_test_what_is_shipped_and_can_fail() {
     assert!(found > 0, "verify finds nothing");
     // No batch that was acknowledged is lost, not one: `run` boots what each step would leave.
     let mut bench = Bench::new(Scenario { batches: 60, segments: 8, ..SMALL });
-    run(bench.scenario, 20, |cut, states| {
-        bench.try_all(cut, states, 0);
+    run(bench.scenario, Thinning::one_in(20), |cut, states| {
+        bench.try_all(cut, states, Thinning::NONE);
     });
     assert!(bench.cuts > 20);
 }

@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::power::{Bench, Replay, SMALL, Scenario, run, sweep};
+use common::power::{Bench, Replay, SMALL, Scenario, Thinning, run, sweep};
 use common::{Block, Mix, Model, Op, Random, all_ids, check, open, region, verify};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, EdgeKind, Expect, GraphEdge, Operation, Storage,
@@ -166,8 +166,8 @@ fn a_full_store_survives_power_cuts() {
         let scenario = Scenario { seed, segments: 9, mix: refusing, batches: 300, ..SMALL };
         let mut bench = Bench::new(scenario);
         let mut full = 0;
-        run(scenario, sweep(300, 8), |cut, states| {
-            for boot in bench.try_all(cut, states, 0) {
+        run(scenario, Thinning::one_in(sweep(300, 8)), |cut, states| {
+            for boot in bench.try_all(cut, states, Thinning::NONE) {
                 full += u32::from(is_full(boot.device, &scenario));
             }
         });

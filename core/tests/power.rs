@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::power::{Bench, HUBS, Replay, SECTORS, SMALL, Scenario, run, sweep};
+use common::power::{Bench, HUBS, Replay, SECTORS, SMALL, Scenario, Thinning, run, sweep};
 use common::{Mix, Model, Random};
 use kausaldb::Durability;
 use kausaldb_sim::SimNor;
@@ -16,22 +16,26 @@ use kausaldb_sim::SimNor;
 /// Boots every cut point of one run, or one in so many.
 fn single(name: &str, scenario: Scenario, one_in: u64) {
     let mut bench = Bench::new(scenario);
-    run(scenario, one_in, |cut, states| {
-        bench.try_all(cut, states, 0);
+    run(scenario, Thinning::one_in(one_in), |cut, states| {
+        bench.try_all(cut, states, Thinning::NONE);
     });
     bench.report(name);
 }
 
 /// A cut in the run, a second one in the recovery from it, and a third one in the recovery from
 /// that: each at one step in so many.
-fn nested(name: &str, scenario: Scenario, [first, second, third]: [u64; 3]) {
+fn nested(name: &str, scenario: Scenario, one_in: [u64; 3]) {
+    cut_thrice(name, scenario, one_in.map(Thinning::one_in));
+}
+
+fn cut_thrice(name: &str, scenario: Scenario, [first, second, third]: [Thinning; 3]) {
     let mut bench = Bench::new(scenario);
     run(scenario, first, |cut, states| {
         for once in bench.try_all(cut, states, second) {
             for cut in &once.cuts {
                 for twice in bench.try_all(cut, states, third) {
                     for cut in &twice.cuts {
-                        bench.try_all(cut, states, 0);
+                        bench.try_all(cut, states, Thinning::NONE);
                     }
                 }
             }
@@ -143,6 +147,24 @@ fn a_cut_in_the_recovery_from_a_cut_loses_nothing() {
     }
 }
 
+/// A second cut in every write, erase and sync of the recovery from each first cut, at a random unit of it,
+/// and a third at random.
+#[test]
+fn a_cut_in_every_call_of_the_recovery_from_any_cut_loses_nothing() {
+    let at_calls = |name, scenario, ordinary, full| {
+        let first = Thinning::one_in(sweep(ordinary, full));
+        let (second, third) = (Thinning::calls(1), Thinning::calls(sweep(100, 200)));
+        cut_thrice(name, scenario, [first, second, third]);
+    };
+    at_calls("calls", SMALL, 100, 1);
+    at_calls("calls, full", NEARLY_FULL, 200, 1);
+    at_calls("calls, hubs", LONG_HUBS, 400, 4);
+    at_calls("calls, pages", PAGES, 200, 2);
+    at_calls("calls, sectors", LONG_IN_SECTORS, 2000, 8);
+    at_calls("calls, bytes", BYTES, 6000, 24);
+    at_calls("calls, tiny", TINY, 100_000, 4_000);
+}
+
 /// The smallest ring, of the smallest segments.
 const SMALLEST: Scenario = Scenario {
     segments: 9,
@@ -165,7 +187,7 @@ fn boot_loop(bench: &mut Bench, device: &SimNor, model: &Model, at: Option<u64>)
     let states = std::slice::from_ref(model);
     let _replay = Replay(format!("boot loop, cut at {at:?}: {device} in {:?}", bench.scenario));
     let mut random = Random::new(device.steps() + at.unwrap_or(1000));
-    let first = bench.boot(device.clone(), states, 0);
+    let first = bench.boot(device.clone(), states, Thinning::NONE);
     let (free, steps) = (first.free, first.device.steps() - device.steps());
     let mut device = first.device;
     let mut cut_boots = 0;
@@ -180,7 +202,7 @@ fn boot_loop(bench: &mut Bench, device: &SimNor, model: &Model, at: Option<u64>)
     let sectors = bench.scenario.segment_bytes / bench.scenario.erase_bytes;
     let erases = (device.erases().iter().sum::<u32>() - before) / sectors;
     assert!(erases <= 2 * BOOTS + 20, "{erases} erases in {BOOTS} boots, {cut_boots} of them cut");
-    let last = bench.boot(device, states, 0);
+    let last = bench.boot(device, states, Thinning::NONE);
     assert!(last.free + 1 >= free, "{free} segments were free, then {}", last.free);
     bench.go_on(last.device, model, 30);
 }
@@ -192,11 +214,11 @@ fn a_board_that_loses_power_at_every_boot_loses_nothing_else() {
         let scenario = Scenario { seed, ..scenario };
         let mut bench = Bench::new(scenario);
         let (mut devices, mut random) = (Vec::<(SimNor, Model)>::new(), Random::new(seed));
-        run(scenario, 100, |cut, states| {
+        run(scenario, Thinning::one_in(100), |cut, states| {
             if devices.len() < 100 && random.one_in(2) {
                 let mut device = cut.clone();
                 device.power_on();
-                let booted = bench.boot(device, states, 0);
+                let booted = bench.boot(device, states, Thinning::NONE);
                 devices.push((booted.device, states[booted.state].clone()));
             }
         });
@@ -225,7 +247,7 @@ fn a_board_that_writes_a_little_between_cuts_keeps_its_space() {
             states = bench.write_until_cut(&mut device, &states, boot);
             device.power_on();
         }
-        let last = bench.boot(device, &states, 0);
+        let last = bench.boot(device, &states, Thinning::NONE);
         bench.go_on(last.device, &states[last.state], 30);
         bench.report("little by little");
     }

@@ -8,14 +8,14 @@
 mod common;
 
 use common::Mix;
-use common::power::{Bench, FILE, Scenario, aftermaths, run, sweep};
+use common::power::{Bench, FILE, Scenario, Thinning, aftermaths, run, sweep};
 use kausaldb::Durability;
 use kausaldb_sim::{Aftermath, Survivors};
 
 fn single(name: &str, scenario: Scenario, one_in: u64) {
     let mut bench = Bench::new(scenario);
-    run(scenario, one_in, |cut, states| {
-        bench.try_all(cut, states, 0);
+    run(scenario, Thinning::one_in(one_in), |cut, states| {
+        bench.try_all(cut, states, Thinning::NONE);
     });
     bench.report(name);
 }
@@ -43,7 +43,7 @@ fn every_subset_of_up_to_twelve_unsynced_writes_leaves_the_batches_up_to_some_ba
         let scenario = Scenario { durability, batches: 150, ..FILE };
         let mut bench = Bench::new(scenario);
         let mut by_count = [0; MOST + 1];
-        run(scenario, sweep(3, 1), |cut, states| {
+        run(scenario, Thinning::one_in(sweep(3, 1)), |cut, states| {
             let unsynced = cut.unsynced();
             // In the ordinary run, a cut or two with each number of pieces.
             if unsynced > MOST || by_count[unsynced] >= sweep(1 + (32 >> unsynced), u64::MAX) {
@@ -55,7 +55,7 @@ fn every_subset_of_up_to_twelve_unsynced_writes_leaves_the_batches_up_to_some_ba
                 let unsynced = Survivors::Mask(mask);
                 let mut device = cut.clone();
                 device.power_on_with(Aftermath { unsynced, ..Aftermath::default() });
-                bench.boot(device, states, 0);
+                bench.boot(device, states, Thinning::NONE);
             }
         });
         bench.report("every subset");
@@ -84,10 +84,10 @@ fn a_file_that_is_cut_again_while_it_recovers_loses_nothing() {
     for seed in 1..=sweep(1, 3) {
         let scenario = Scenario { seed, durability: Durability::OnSync, ..FILE };
         let mut bench = Bench::new(scenario);
-        run(scenario, sweep(80, 30), |cut, states| {
-            for once in bench.try_all(cut, states, sweep(4, 2)) {
+        run(scenario, Thinning::one_in(sweep(80, 30)), |cut, states| {
+            for once in bench.try_all(cut, states, Thinning::one_in(sweep(4, 2))) {
                 for cut in &once.cuts {
-                    bench.try_all(cut, states, 0);
+                    bench.try_all(cut, states, Thinning::NONE);
                 }
             }
         });
@@ -103,7 +103,7 @@ fn import_on_the_simulator_unsynced_writes_dropped_at_1000_cuts_loses_no_acknowl
     let scenario = Scenario { segments: 20, mix, batches: 700, ..FILE };
     let mut bench = Bench::new(scenario);
     let (mut cuts, mut dropped) = (0, 0);
-    run(scenario, 3, |cut, states| {
+    run(scenario, Thinning::one_in(3), |cut, states| {
         if cuts == CUTS {
             return;
         }
@@ -114,7 +114,7 @@ fn import_on_the_simulator_unsynced_writes_dropped_at_1000_cuts_loses_no_acknowl
         for aftermath in [none, seeded] {
             let mut device = cut.clone();
             device.power_on_with(aftermath);
-            bench.boot(device, states, 0);
+            bench.boot(device, states, Thinning::NONE);
         }
     });
     assert_eq!(cuts, CUTS);

@@ -152,7 +152,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ///
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; or the storage refused.
-    /// Nothing is lost by an opening that fails.
+    /// Nothing is lost by an opening that fails, but the storage is dropped: lend it (`&mut S` is a
+    /// storage), or [`prepare`](Self::prepare).
     #[inline]
     pub fn open(
         storage: S,
@@ -173,6 +174,42 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         opened
     }
 
+    /// An engine that knows nothing of the store yet: it took its memory, as [`open`](Self::open) says, and
+    /// answers `NeedsRecovery` to everything until [`recover`](Self::recover) has opened the store.
+    ///
+    /// For where the stack is short. An engine takes some 800 bytes on a 32-bit target, and `open` hands it
+    /// on in a result, which each caller copies that hands it on in turn, while the opening goes on below.
+    /// Brought to its place first, there is one engine while it opens:
+    ///
+    /// ```
+    /// # use kausaldb::storage::RamStorage;
+    /// # use kausaldb::{Capacity, Config, FormatOptions, StorageEngine, StoreId, format};
+    /// # let mut media = [0; 64 * 4096];
+    /// # let mut storage = RamStorage::new(&mut media, 4096, 4)?;
+    /// # format(&mut storage, &FormatOptions { store: StoreId::from_u128(1), segment_bytes: 4096 })?;
+    /// # const CAPACITY: Capacity = Capacity::SMALL;
+    /// # let mut region = [const { core::mem::MaybeUninit::uninit() }; CAPACITY.region_bytes()];
+    /// let mut engine = StorageEngine::prepare(storage, &mut region, CAPACITY, Config::default())?;
+    /// engine.recover()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// After an error of `recover`, [`close`](Self::close) gives the storage back, or `recover` tries again.
+    ///
+    /// # Errors
+    /// There is no store, or not one for this medium, capacity or version; the region is too small; or the
+    /// storage refused. Reads the headers that it takes to know the store's layout, and writes nothing.
+    // Inlined, what it takes of the stack would be the caller's for as long as that uses the engine.
+    #[inline(never)]
+    pub fn prepare(
+        storage: S,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+    ) -> Result<Self, OpenError<S::Error>> {
+        Self::carve(storage, region, capacity, config, Mode::Lost)
+    }
+
     /// Opens the store for reading, without writing a byte. It answers as [`open`](Self::open) would.
     ///
     /// # Errors
@@ -190,7 +227,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         opened
     }
 
-    #[inline(never)]
     fn carve(
         mut storage: S,
         region: &'r mut [MaybeUninit<u8>],
@@ -198,28 +234,54 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         config: Config,
         mode: Mode,
     ) -> Result<Self, OpenError<S::Error>> {
-        let (needed_bytes, given_bytes) = (capacity.region_bytes(), region.len());
-        let too_small = OpenError::Region { needed_bytes, given_bytes };
+        let layout = Self::fitting_layout(&mut storage, region.len(), &capacity)?;
+        Self::carve_for(storage, layout, region, capacity, config, mode)
+    }
+
+    /// The store's layout, if the region and the capacity suffice for it. (A function of its own, as is what
+    /// follows, so that neither takes of the stack while the other is at work.)
+    #[inline(never)]
+    fn fitting_layout(
+        storage: &mut S,
+        given_bytes: usize,
+        capacity: &Capacity,
+    ) -> Result<Layout, OpenError<S::Error>> {
+        let needed_bytes = capacity.region_bytes();
         if given_bytes < needed_bytes {
-            return Err(too_small);
+            return Err(OpenError::Region { needed_bytes, given_bytes });
         }
-        let layout = find_layout(&mut storage)?;
-        check_capacity(&layout, &capacity)?;
+        let layout = find_layout(storage)?;
+        check_capacity(&layout, capacity)?;
+        Ok(layout)
+    }
+
+    #[inline(never)]
+    fn carve_for(
+        storage: S,
+        layout: Layout,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+        mode: Mode,
+    ) -> Result<Self, OpenError<S::Error>> {
+        let (needed_bytes, given_bytes) = (capacity.region_bytes(), region.len());
+        let of_region = move |_: RegionTooSmall| OpenError::Region { needed_bytes, given_bytes };
         let memory = &mut StorageCoordinator::new(region);
-        // In the order of `Capacity::footprint`, which sized the region.
-        let parts = (|| {
-            let state = State::new(memory, &capacity.state(), config.seed)?;
-            let log = Log::new(memory, layout, capacity.body_bytes_max(), capacity.buffer_bytes)?;
-            let fold = Fold::new(memory, capacity.pending_edges)?;
-            let plan = Plan::new(memory, capacity.batch_operations)?;
-            let verified = atomic_bytes(memory.slice_of(capacity.segments as usize)?);
-            Ok((state, log, fold, plan, verified))
-        })();
-        let (state, log, fold, plan, verified) = parts.map_err(|_: RegionTooSmall| too_small)?;
+        // Each part where it stays, in the order of `Capacity::footprint`, which sized the region.
+        let body_bytes = capacity.body_bytes_max();
         Ok(Self {
-            store: Store { storage, log, state },
-            fold,
-            plan,
+            store: Store {
+                state: State::new(memory, &capacity.state(), config.seed).map_err(of_region)?,
+                log: Log::new(memory, layout, body_bytes, capacity.buffer_bytes)
+                    .map_err(of_region)?,
+                storage,
+            },
+            fold: Fold::new(memory, capacity.pending_edges).map_err(of_region)?,
+            plan: Plan::new(memory, capacity.batch_operations).map_err(of_region)?,
+            verified: memory
+                .slice_of(capacity.segments as usize)
+                .map(atomic_bytes)
+                .map_err(of_region)?,
             tail: TailCursor::default(),
             turn: Turn::default(),
             turn_of: (0, 0),
@@ -232,12 +294,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             damaged: 0,
             lost: None,
             repaired: Sequence::default(),
-            verified,
         })
     }
 
     /// Goes back to what media hold, after a write or a sync failed: voids or writes anew
-    /// everything past the last sync that succeeded. Costs what [`open`](Self::open) costs.
+    /// everything past the last sync that succeeded. Or opens the store for an engine that was
+    /// [prepared](Self::prepare). Costs what [`open`](Self::open) costs.
     ///
     /// # Errors
     /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes,

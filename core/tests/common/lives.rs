@@ -140,7 +140,7 @@ pub fn single_cuts(scenario: Scenario, thinning: Thinning) -> (Bench, Counts) {
     let mut counts = Counts::default();
     let lived = lives(scenario, thinning, |cut, states| {
         counts.add(cut.moment);
-        bench.try_all(&cut.device, states, 0);
+        bench.try_all(&cut.device, states, Thinning::NONE);
     });
     assert_eq!(counts.missing(), [], "no cut fell there: {scenario:?}:{counts}");
     assert!(lived.hub_pages > 0, "no list was paged: {scenario:?}, {lived:?}");

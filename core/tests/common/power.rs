@@ -148,6 +148,16 @@ pub struct Cut {
 /// Devices that were cut, from a storage to whoever looks at them.
 pub type Tape = Rc<RefCell<Vec<Cut>>>;
 
+/// At which units a call that writes several is cut.
+#[derive(Clone, Copy, Debug)]
+pub enum Units {
+    All,
+    /// Where there are more than so many: the first, the last, and one drawn at random.
+    Ends(u64),
+    /// One drawn at random.
+    One,
+}
+
 /// Which steps are set aside.
 #[derive(Clone, Copy, Debug)]
 pub struct Thinning {
@@ -155,13 +165,19 @@ pub struct Thinning {
     pub one_in: u64,
     /// So many are set aside in each phase before that.
     pub first: u64,
-    /// Of a call of more units than this: its first, its last, and one between them.
-    pub units_max: u64,
+    pub units: Units,
 }
 
 impl Thinning {
+    pub const NONE: Self = Self { one_in: 0, first: 0, units: Units::All };
+
     pub fn one_in(one_in: u64) -> Self {
-        Self { one_in, first: 0, units_max: u64::MAX }
+        Self { one_in, ..Self::NONE }
+    }
+
+    /// A random unit of one call in so many.
+    pub fn calls(one_in: u64) -> Self {
+        Self { units: Units::One, ..Self::one_in(one_in) }
     }
 }
 
@@ -197,14 +213,17 @@ impl Tapped {
         self
     }
 
-    fn is_wanted(&mut self, step: u64, steps: u64, moment: Moment) -> bool {
-        let Thinning { one_in, first, units_max } = self.thinning;
+    fn is_wanted(&mut self, step: u64, steps: u64, drawn: u64, moment: Moment) -> bool {
+        let Thinning { one_in, first, units } = self.thinning;
         if one_in == 0 {
             return false;
         }
-        let between = 1 + self.random.below(steps.max(3) - 2);
-        let is_left_out = steps > units_max && ![0, between, steps - 1].contains(&step);
-        let is_drawn = !is_left_out && self.random.one_in(one_in);
+        let may_be = match units {
+            Units::All => true,
+            Units::Ends(max) => steps <= max || [0, drawn, steps - 1].contains(&step),
+            Units::One => step == drawn,
+        };
+        let is_drawn = may_be && self.random.one_in(one_in);
         is_drawn || self.counts.least(moment) < first
     }
 
@@ -213,8 +232,10 @@ impl Tapped {
         moments: &[Moment],
         again: impl Fn(&mut SimNor) -> Result<(), SimError>,
     ) {
+        let steps = moments.len() as u64;
+        let drawn = self.random.below(steps.max(1));
         for (step, &moment) in (0..).zip(moments) {
-            if self.is_wanted(step, moments.len() as u64, moment) {
+            if self.is_wanted(step, steps, drawn, moment) {
                 let mut device = self.nor.clone();
                 device.cut_at(step);
                 assert_eq!(again(&mut device), Err(SimError::PowerCut));
@@ -408,12 +429,12 @@ impl Bench {
     }
 
     /// Opens the device, compares it with the states that are allowed, the newest first.
-    pub fn boot(&mut self, device: SimNor, allowed: &[Model], one_in: u64) -> Booted {
+    pub fn boot(&mut self, device: SimNor, allowed: &[Model], cuts: Thinning) -> Booted {
         self.boots += 1;
         let replay = Replay(format!("{device} in {:?}", self.scenario));
         self.region.fill(MaybeUninit::new(0xA5));
         let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
-        let (storage, tape) = Tapped::new(device, Thinning::one_in(one_in));
+        let (storage, tape) = Tapped::new(device, cuts);
         let opened = StorageEngine::open(storage, &mut self.region, capacity, config);
         let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
         let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);
@@ -471,13 +492,13 @@ impl Bench {
         device.reopen();
         let violations = device.violations();
         assert!(violations.is_empty(), "{violations:?}");
-        self.boot(device, &[model], 0);
+        self.boot(device, &[model], Thinning::NONE);
         drop(replay);
     }
 
     /// Boots a device that was cut, in every way, and goes on after some. Returns the boots, in the order of
     /// [`aftermaths`].
-    pub fn try_all(&mut self, cut: &SimNor, allowed: &[Model], one_in: u64) -> Vec<Booted> {
+    pub fn try_all(&mut self, cut: &SimNor, allowed: &[Model], cuts: Thinning) -> Vec<Booted> {
         self.cuts += 1;
         let mut booted = Vec::new();
         let mut random = Random::new(cut.steps());
@@ -485,7 +506,7 @@ impl Bench {
             let mut device = cut.clone();
             device.power_on_with(aftermath);
             let seen = random.one_in(4).then(|| device.clone());
-            let boot = self.boot(device, allowed, one_in);
+            let boot = self.boot(device, allowed, cuts);
             if let Some(seen) = seen.filter(SimNor::is_stable) {
                 let shown = self.peek(&seen, allowed);
                 assert!(
@@ -558,11 +579,11 @@ pub fn write<S: Storage>(engine: &mut StorageEngine<'_, S>, model: &mut Model, o
 
 /// Runs the scenario once. After each batch `then` gets the cut points of it, and the states
 /// allowed at each: all since the last sync, the one that holds the batch in flight last.
-pub fn run(scenario: Scenario, one_in: u64, mut then: impl FnMut(&SimNor, &[Model])) {
+pub fn run(scenario: Scenario, cuts: Thinning, mut then: impl FnMut(&SimNor, &[Model])) {
     let replay = Replay(format!("the run itself: {scenario:?}"));
     let mut random = Random::new(scenario.seed);
     let mut region = super::region(&scenario.capacity());
-    let (storage, tape) = Tapped::new(scenario.device(), Thinning::one_in(one_in));
+    let (storage, tape) = Tapped::new(scenario.device(), cuts);
     let mut engine =
         StorageEngine::open(storage, &mut region, scenario.capacity(), scenario.config())
             .expect("open");

@@ -11,7 +11,7 @@ mod common;
 mod rules;
 mod slots;
 
-use common::power::{Bench, FILE, SMALL, Scenario, run, write};
+use common::power::{Bench, FILE, SMALL, Scenario, Thinning, run, write};
 use common::{Mix, Model, Random, all_ids, check, open, read_all, region, verify};
 use kausaldb::format::{FoundHeader, Header, Layout, Record, Salt};
 use kausaldb::planted::{Fault, plant};
@@ -189,8 +189,8 @@ fn a_nearly_full_store() {
 /// Every cut point of a run, or one in so many.
 fn cuts(scenario: Scenario, one_in: u64) {
     let mut bench = Bench::new(scenario);
-    run(scenario, one_in, |cut, states| {
-        bench.try_all(cut, states, 0);
+    run(scenario, Thinning::one_in(one_in), |cut, states| {
+        bench.try_all(cut, states, Thinning::NONE);
     });
 }
 
@@ -229,12 +229,12 @@ fn cuts_where_slots_are_scarce() {
 fn nested_cuts() {
     for scenario in [SMALL, NEARLY_FULL, SCARCE] {
         let mut bench = Bench::new(scenario);
-        run(scenario, 60, |cut, states| {
-            for once in bench.try_all(cut, states, 2) {
+        run(scenario, Thinning::one_in(60), |cut, states| {
+            for once in bench.try_all(cut, states, Thinning::one_in(2)) {
                 for cut in &once.cuts {
-                    for twice in bench.try_all(cut, states, 40) {
+                    for twice in bench.try_all(cut, states, Thinning::one_in(40)) {
                         for cut in &twice.cuts {
-                            bench.try_all(cut, states, 0);
+                            bench.try_all(cut, states, Thinning::NONE);
                         }
                     }
                 }
@@ -254,7 +254,7 @@ fn boots() {
             states = bench.write_until_cut(&mut device, &states, boot);
             device.power_on();
         }
-        bench.boot(device, &states, 0);
+        bench.boot(device, &states, Thinning::NONE);
     }
 }
 

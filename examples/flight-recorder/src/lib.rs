@@ -153,8 +153,9 @@ impl<'r, S: Storage> Recorder<'r, S> {
     /// Every event is durable when it is recorded, whatever the config says of durability. Every event fits
     /// into a capacity of `1 + CAUSES_MAX` batch operations and `2 * CAUSES_MAX` pending edges at least.
     ///
-    /// Give it `&mut` storage where the storage must not be lost with an opening that fails: the only driver
-    /// of a board can then be opened again, or repaired as a [`StorageEngine`].
+    /// Give it `&mut` storage where the storage must not be lost with an opening that fails: the only
+    /// driver of a board can then be opened again, or repaired as a [`StorageEngine`].
+    /// ([`prepare`](Self::prepare) and [`close`](Self::close) give it back as well.)
     ///
     /// # Errors
     /// The store does not open; or it cannot be read to its end, so that nobody knows which event was the
@@ -165,16 +166,31 @@ impl<'r, S: Storage> Recorder<'r, S> {
         capacity: Capacity,
         config: Config,
     ) -> Result<Self, StartError<S::Error>> {
+        let mut prepared = Self::prepare(storage, region, capacity, config);
+        // Where it lies: moved out of the result, it would take twice its size of the stack.
+        if let Ok(recorder) = &mut prepared {
+            recorder.recover()?;
+        }
+        prepared
+    }
+
+    /// A recorder that knows nothing of the store yet, and records nothing, until [`recover`](Self::recover)
+    /// has opened it. To be brought to its place first where the stack is short, as
+    /// [`StorageEngine::prepare`] says.
+    ///
+    /// # Errors
+    /// There is no store, or not one for this capacity; or the region is too small.
+    // Inlined, what it takes of the stack would be the caller's for as long as that uses the recorder.
+    #[inline(never)]
+    pub fn prepare(
+        storage: S,
+        region: &'r mut [MaybeUninit<u8>],
+        capacity: Capacity,
+        config: Config,
+    ) -> Result<Self, StartError<S::Error>> {
         let config = Config { durability: Durability::EveryBatch, ..config };
-        let mut opened = StorageEngine::open(storage, region, capacity, config);
-        // Read where it lies: moved out of the result, it would take twice its size of the stack.
-        let ends = match &mut opened {
-            Ok(engine) => Self::all(engine)?,
-            Err(_) => Ends::default(),
-        };
-        let (Ends { oldest, next, .. }, has_gaps) = (ends, ends.have_gaps());
-        opened
-            .map(|engine| Self { engine, oldest, next, has_gaps, known: true })
+        StorageEngine::prepare(storage, region, capacity, config)
+            .map(|engine| Self { engine, oldest: 0, next: 0, has_gaps: false, known: false })
             .map_err(StartError::Open)
     }
 

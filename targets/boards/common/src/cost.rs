@@ -33,8 +33,14 @@ pub fn section<T>(work: impl FnOnce() -> T) -> T {
 pub(crate) fn measure<S: Storage>(board: &mut Board<'_, S>) -> Result<(), Fault> {
     section(|| ());
     let Board { storage, region } = board;
-    let mut opened = section(|| StorageEngine::open(storage, region, CAPACITY, Config::default()));
-    let Ok(engine) = &mut opened else { return Err("the store does not open") };
+    begin_section();
+    let mut prepared = StorageEngine::prepare(storage, region, CAPACITY, Config::default());
+    let is_open = prepared.as_mut().is_ok_and(|engine| engine.recover().is_ok());
+    end_section();
+    // Used where it lies: moved out of the result, it would take twice its size of the stack.
+    let Some(engine) = prepared.as_mut().ok().filter(|_| is_open) else {
+        return Err("the store does not open");
+    };
     let id = |number: u64| BlockId::from_u128(u128::from(number));
     let mut scratch = [0; CAPACITY.block_bytes as usize];
     let last = EVENTS - 1;

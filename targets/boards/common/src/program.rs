@@ -8,7 +8,7 @@ use core::hint::black_box;
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, Ordering};
 use flight_recorder::scenario::{self, CAPACITY, EVENTS, FORMAT};
-use flight_recorder::{Number, Recorder, StartError};
+use flight_recorder::{Number, Recorder};
 use kausaldb::{Config, OpenError, Storage};
 use semihosting::println;
 use semihosting::process::ExitCode;
@@ -114,24 +114,18 @@ enum Work {
 #[inline(never)]
 fn boot<S: Storage>(board: &mut Board<'_, S>, work: Work) -> Result<(), Fault> {
     let watch = heap::watch();
-    let mut opened = open(board);
+    let Board { storage, region } = board;
+    let mut prepared = Recorder::prepare(storage, region, CAPACITY, Config::default());
+    // Opened and used where it lies: moved out of a result, it would take twice its size of the stack.
+    let Ok(recorder) = &mut prepared else { return Err("there is no store") };
+    recorder.recover().map_err(|_| "the store does not open")?;
     watch.end()?;
-    // Used where it lies: moved out of the result, it would take twice its size of the stack.
-    let Ok(recorder) = &mut opened else { return Err("the store does not open") };
     let mut program = Program(recorder);
     match work {
         Work::Record(end) => program.record(end, false),
         Work::AcknowledgeEarly => program.record(Number::MAX, true),
         Work::Check => program.check(),
     }
-}
-
-/// A function of its own, so that what opening takes of the stack is given back before the work begins.
-#[inline(never)]
-fn open<'b, S: Storage>(
-    board: &'b mut Board<'_, S>,
-) -> Result<Recorder<'b, &'b mut S>, StartError<S::Error>> {
-    Recorder::open(&mut board.storage, board.region, CAPACITY, Config::default())
 }
 
 /// What caused an event, on the application's heap.

@@ -39,6 +39,7 @@ fn writing() {
     call_each![
         StorageEngine::<Ram>::open,
         StorageEngine::<Ram>::open_read_only,
+        StorageEngine::<Ram>::prepare,
         StorageEngine::<Ram>::recover,
         StorageEngine::<Ram>::sequence,
         StorageEngine::<Ram>::capacity,
