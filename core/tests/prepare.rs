@@ -7,7 +7,9 @@ mod common;
 use common::power::SMALL;
 use common::{Model, Op, Random, all_ids, open, read_all, verify};
 use kausaldb::state::Limit;
-use kausaldb::{Capacity, Config, Direction, OpenError, ReadError, StorageEngine, WriteError};
+use kausaldb::{
+    Capacity, Config, Direction, OpenError, ReadError, Sequence, StorageEngine, WriteError,
+};
 use kausaldb_sim::SimNor;
 
 /// A store that was in use, and what it holds.
@@ -44,6 +46,13 @@ fn an_engine_that_is_prepared_says_so_and_opens_where_it_lies() {
     assert!(matches!(engine.verify(|_| ()), Err(ReadError::NeedsRecovery)));
     let edges = engine.reader_through(&mut []).edges(&id, Direction::Out, None).map(|_| ());
     assert!(matches!(edges, Err(ReadError::NeedsRecovery)));
+    assert_eq!(engine.count_edges(), Err(ReadError::NeedsRecovery));
+    let content = engine.reader_through(&mut []).read_content(&id, 0, &mut [0]);
+    assert!(matches!(content, Err(ReadError::NeedsRecovery)));
+    // As of an empty store.
+    let stats = engine.stats();
+    assert_eq!((stats.blocks, stats.segments_live, stats.damaged), (0, 0, 0));
+    assert_eq!((engine.sequence(), engine.damage()), (Sequence::default(), None));
     assert!(engine.storage().image() == device.image(), "it wrote");
     engine.recover().expect("recover");
     assert!(read_all(&mut engine, &all_ids(&SMALL.mix)) == model);

@@ -259,6 +259,37 @@ fn recovering_on_a_storage_that_refuses_loses_nothing() {
     sweep_action("recover", |engine, _| told_opening(engine.recover()));
 }
 
+/// An engine whose first recovery is refused has never known anything; it tries again.
+#[test]
+fn preparing_on_a_storage_that_refuses_loses_nothing() {
+    let (scenario, device, model) = prepared(3);
+    let (capacity, config) = (scenario.capacity(), scenario.config());
+    let (mut memory, mut again) = (region(&capacity), region(&capacity));
+    let lab = Lab::with(device.clone());
+    let mut engine =
+        StorageEngine::prepare(lab.clone(), &mut memory, capacity, config).expect("prepare");
+    lab.calls.set([0; 4]);
+    engine.recover().expect("recovers");
+    let calls = lab.calls.get();
+    drop(engine);
+    for refusal in refusals(calls) {
+        let _replay = Replay(format!("prepare: {refusal:?}"));
+        let lab = Lab::with(device.clone());
+        let mut engine =
+            StorageEngine::prepare(lab.clone(), &mut memory, capacity, config).expect("prepare");
+        lab.refusal.set(Some(refusal));
+        if !told_opening(engine.recover()) {
+            assert_eq!(engine.count_edges(), Err(ReadError::NeedsRecovery));
+            lab.mend();
+            engine.recover().expect("recovers");
+        }
+        lab.mend();
+        check(&mut engine, &model, &scenario.mix, "recovered");
+        drop(engine);
+        is_whole(&scenario, lab.device(), &model, &mut again);
+    }
+}
+
 #[test]
 fn syncing_on_a_storage_that_refuses_loses_nothing() {
     sweep_action("sync", |engine, _| told(engine.sync()));

@@ -114,7 +114,7 @@ impl Capacity {
         if self.block_bytes > longer { self.block_bytes } else { longer }
     }
 
-    /// What `carve` takes, in the same order.
+    /// What `StorageEngine::carve_for` takes, in the same order.
     const fn footprint(&self) -> Footprint {
         let form = self.index_form();
         let sum = State::footprint(Footprint::new(), &self.state());

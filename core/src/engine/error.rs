@@ -116,8 +116,8 @@ pub enum ReadError<E> {
         /// Where they should start in the segment, in bytes.
         offset: u32,
     },
-    /// A recovery failed half way, or a batch could not be read back: what the store holds is not known
-    /// before a recovery succeeds.
+    /// A recovery failed half way, or a batch could not be read back, or the engine was only prepared: what
+    /// the store holds is not known before a recovery succeeds.
     NeedsRecovery,
     /// The scratch is too small for the block.
     ScratchFull {
@@ -195,7 +195,7 @@ pub enum WriteError<E> {
         /// Where they should start in the segment, in bytes.
         offset: u32,
     },
-    /// An earlier write or sync failed; `recover` makes the store writable again.
+    /// An earlier write or sync failed, or the engine was only prepared; `recover` makes the store writable.
     NeedsRecovery,
     /// The log could not be read or written. The store is read-only until `recover`.
     Log(LogError<E>),
@@ -408,9 +408,9 @@ impl<E: fmt::Debug> fmt::Display for WriteError<E> {
                 "records in segment {segment} at {offset} are lost: \
                  repair the store before writing, or salvage what is left"
             ),
-            Self::NeedsRecovery => {
-                f.write_str("an earlier write failed: call recover before writing again")
-            }
+            Self::NeedsRecovery => f.write_str(
+                "the store is not recovered, or a write failed: call recover before writing",
+            ),
             Self::Log(error) => error.fmt(f),
         }
     }

@@ -123,11 +123,11 @@ enum Mode {
     ReadOnly,
     /// A write or a sync failed: what media hold beyond the last sync is not known.
     Failed,
-    /// A recovery failed half way, or a batch could not be read back: nothing is known.
+    /// There was no recovery yet, or it failed half way, or a batch could not be read back: nothing is known.
     Lost,
 }
 
-/// A store that is open. See the [room](self).
+/// A store that is open, or prepared to be. See the [room](self).
 ///
 /// It borrows its region for as long as it lives, and owns its storage, which
 /// [`close`](Self::close) gives back. It may be moved at any time between two calls.

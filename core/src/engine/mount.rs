@@ -152,8 +152,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ///
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; or the storage refused.
-    /// Nothing is lost by an opening that fails, but the storage is dropped: lend it (`&mut S` is a
-    /// storage), or [`prepare`](Self::prepare).
+    /// Nothing is lost by an opening that fails, but the storage is dropped: lend it (`&mut S` is one, too)
+    /// where it is needed again.
     #[inline]
     pub fn open(
         storage: S,
@@ -174,12 +174,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         opened
     }
 
-    /// An engine that knows nothing of the store yet: it took its memory, as [`open`](Self::open) says, and
-    /// answers `NeedsRecovery` to everything until [`recover`](Self::recover) has opened the store.
+    /// An engine that knows nothing of the store yet: it took its memory, as [`open`](Self::open) says. Until
+    /// [`recover`](Self::recover) has opened the store, reads and writes answer `NeedsRecovery`, and what
+    /// `stats`, `sequence` and `damage` say is that of an empty store.
     ///
-    /// For where the stack is short. An engine takes some 800 bytes on a 32-bit target, and `open` hands it
-    /// on in a result, which each caller copies that hands it on in turn, while the opening goes on below.
-    /// Brought to its place first, there is one engine while it opens:
+    /// For where the stack is short. An engine takes some 800 bytes on a 32-bit target, and `open` returns it
+    /// in a result: each function that moves it out of that, or hands it on, has it twice, while the opening
+    /// goes on below. Prepared first, and used where it lies, it is there once:
     ///
     /// ```
     /// # use kausaldb::storage::RamStorage;
@@ -189,16 +190,25 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// # format(&mut storage, &FormatOptions { store: StoreId::from_u128(1), segment_bytes: 4096 })?;
     /// # const CAPACITY: Capacity = Capacity::SMALL;
     /// # let mut region = [const { core::mem::MaybeUninit::uninit() }; CAPACITY.region_bytes()];
-    /// let mut engine = StorageEngine::prepare(storage, &mut region, CAPACITY, Config::default())?;
-    /// engine.recover()?;
+    /// let mut prepared = StorageEngine::prepare(storage, &mut region, CAPACITY, Config::default());
+    /// // Not moved out of the result by `?` or `unwrap`.
+    /// if let Ok(engine) = &mut prepared {
+    ///     engine.recover()?;
+    ///     // ...
+    /// }
+    /// # assert!(prepared.is_ok());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// After an error of `recover`, [`close`](Self::close) gives the storage back, or `recover` tries again.
+    /// Where `recover` fails, the engine keeps the storage: `recover` tries again, or
+    /// [`close`](Self::close) gives the storage back. An image that calls `recover` has
+    /// [`repair`](Self::repair) in it whatever the config says, which one with `open` has only where that
+    /// asks for it.
     ///
     /// # Errors
     /// There is no store, or not one for this medium, capacity or version; the region is too small; or the
-    /// storage refused. Reads the headers that it takes to know the store's layout, and writes nothing.
+    /// storage refused. The storage is dropped. Reads the headers that it takes to know the store's layout,
+    /// and writes nothing.
     // Inlined, what it takes of the stack would be the caller's for as long as that uses the engine.
     #[inline(never)]
     pub fn prepare(
@@ -227,6 +237,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         opened
     }
 
+    #[inline(never)]
     fn carve(
         mut storage: S,
         region: &'r mut [MaybeUninit<u8>],
@@ -304,7 +315,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// # Errors
     /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes,
     /// until `recover` is called again and succeeds. Only where it was the repair that failed, for which
-    /// the config asks, the store is open, and degraded.
+    /// the config asks, the store is open, and degraded: what is certain can be read, and writes need
+    /// `recover` again.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());

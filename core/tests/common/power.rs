@@ -199,6 +199,12 @@ impl Tapped {
         (Self { nor, thinning, random, cuts: cuts.clone(), watch: None, counts }, cuts)
     }
 
+    /// Draws otherwise than other lives that begin at the same step of the device.
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.random = Random::new(self.nor.steps() + 1 + (seed << 32));
+        self
+    }
+
     /// Begins another life of the same device, under the same eyes.
     pub fn reopen(&self) -> Self {
         let mut nor = self.nor.clone();
@@ -435,6 +441,7 @@ impl Bench {
         self.region.fill(MaybeUninit::new(0xA5));
         let (capacity, config) = (self.scenario.capacity(), self.scenario.config());
         let (storage, tape) = Tapped::new(device, cuts);
+        let storage = storage.seeded(self.boots);
         let opened = StorageEngine::open(storage, &mut self.region, capacity, config);
         let mut engine = opened.unwrap_or_else(|error| panic!("does not open: {error}"));
         let state = state_of(&mut engine, allowed, &self.scenario.mix, &replay.0);

@@ -153,9 +153,8 @@ impl<'r, S: Storage> Recorder<'r, S> {
     /// Every event is durable when it is recorded, whatever the config says of durability. Every event fits
     /// into a capacity of `1 + CAUSES_MAX` batch operations and `2 * CAUSES_MAX` pending edges at least.
     ///
-    /// Give it `&mut` storage where the storage must not be lost with an opening that fails: the only
-    /// driver of a board can then be opened again, or repaired as a [`StorageEngine`].
-    /// ([`prepare`](Self::prepare) and [`close`](Self::close) give it back as well.)
+    /// Give it `&mut` storage where the storage must not be lost with an opening that fails: the only driver
+    /// of a board can then be opened again, or repaired as a [`StorageEngine`].
     ///
     /// # Errors
     /// The store does not open; or it cannot be read to its end, so that nobody knows which event was the
@@ -166,20 +165,21 @@ impl<'r, S: Storage> Recorder<'r, S> {
         capacity: Capacity,
         config: Config,
     ) -> Result<Self, StartError<S::Error>> {
-        let mut prepared = Self::prepare(storage, region, capacity, config);
-        // Where it lies: moved out of the result, it would take twice its size of the stack.
-        if let Ok(recorder) = &mut prepared {
-            recorder.recover()?;
-        }
-        prepared
+        let config = Config { durability: Durability::EveryBatch, ..config };
+        let mut opened = StorageEngine::open(storage, region, capacity, config);
+        // Read where it lies: moved out of the result, it would take twice its size of the stack.
+        let ends = match &mut opened {
+            Ok(engine) => Self::all(engine)?,
+            Err(_) => Ends::default(),
+        };
+        opened.map(|engine| Self::over(engine, ends, true)).map_err(StartError::Open)
     }
 
     /// A recorder that knows nothing of the store yet, and records nothing, until [`recover`](Self::recover)
-    /// has opened it. To be brought to its place first where the stack is short, as
-    /// [`StorageEngine::prepare`] says.
+    /// has opened it. To be used where it lies, where the stack is short, as [`StorageEngine::prepare`] says.
     ///
     /// # Errors
-    /// There is no store, or not one for this capacity; or the region is too small.
+    /// There is no store, or not one for this capacity; the region is too small; or the storage refused.
     // Inlined, what it takes of the stack would be the caller's for as long as that uses the recorder.
     #[inline(never)]
     pub fn prepare(
@@ -190,8 +190,13 @@ impl<'r, S: Storage> Recorder<'r, S> {
     ) -> Result<Self, StartError<S::Error>> {
         let config = Config { durability: Durability::EveryBatch, ..config };
         StorageEngine::prepare(storage, region, capacity, config)
-            .map(|engine| Self { engine, oldest: 0, next: 0, has_gaps: false, known: false })
+            .map(|engine| Self::over(engine, Ends::default(), false))
             .map_err(StartError::Open)
+    }
+
+    fn over(engine: StorageEngine<'r, S>, ends: Ends, known: bool) -> Self {
+        let (Ends { oldest, next, .. }, has_gaps) = (ends, ends.have_gaps());
+        Self { engine, oldest, next, has_gaps, known }
     }
 
     /// The ends of all events. (A function of its own, so that opening takes less of the stack.)
@@ -234,8 +239,9 @@ impl<'r, S: Storage> Recorder<'r, S> {
         }
     }
 
-    /// Goes on after an error of the storage: the store recovers, and which event was the last is found out
-    /// anew. It may be the one that was not acknowledged. O(log).
+    /// Opens the store for a recorder that was prepared; or goes on after an error of the storage: the store
+    /// recovers, and which event was the last is found out anew. It may be the one that was not acknowledged.
+    /// O(log).
     ///
     /// # Errors
     /// As [`open`](Self::open). Nothing is recorded until it is tried again and succeeds.
@@ -253,7 +259,7 @@ impl<'r, S: Storage> Recorder<'r, S> {
         self.oldest
     }
 
-    /// The number that the next event will have.
+    /// The number that the next event will have; 0 before a recorder that was prepared has recovered.
     pub const fn next(&self) -> Number {
         self.next
     }

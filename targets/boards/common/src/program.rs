@@ -117,7 +117,7 @@ fn boot<S: Storage>(board: &mut Board<'_, S>, work: Work) -> Result<(), Fault> {
     let Board { storage, region } = board;
     let mut prepared = Recorder::prepare(storage, region, CAPACITY, Config::default());
     // Opened and used where it lies: moved out of a result, it would take twice its size of the stack.
-    let Ok(recorder) = &mut prepared else { return Err("there is no store") };
+    let Ok(recorder) = &mut prepared else { return Err("no store, or not one for this board") };
     recorder.recover().map_err(|_| "the store does not open")?;
     watch.end()?;
     let mut program = Program(recorder);
