@@ -81,6 +81,8 @@ impl<S: Storage> StorageEngine<'_, S> {
             free_if_orphan(&mut self.store, number)?;
         }
         if let Some(Damage { segment, offset, .. }) = self.lost {
+            // Behind the end of a repair nothing is pending that lies before it.
+            self.fold_all()?;
             self.have_step_room()?;
             self.store.record(&Record::Damage { repaired: true, segment, offset }, &[])?;
             let Store { storage, log, .. } = &mut self.store;
@@ -115,18 +117,24 @@ impl<S: Storage> StorageEngine<'_, S> {
             }
         }
         // A change that one end has folded already says nothing of what the other end's list has lost.
-        while !self.store.state.pending.is_empty() {
-            self.have_step_room()?;
-            if !self.fold_fullest()? {
-                break;
-            }
-        }
+        self.fold_all()?;
         for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
             for direction in Direction::BOTH {
                 self.restore((number, direction), &mut done)?;
             }
         }
         Ok(done)
+    }
+
+    /// Folds all changes that are pending.
+    fn fold_all(&mut self) -> Result<(), WriteError<S::Error>> {
+        while !self.store.state.pending.is_empty() {
+            self.have_step_room()?;
+            if !self.fold_fullest()? {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// A node that has edges and whose own record is lost has no id any more: its number is freed.

@@ -274,12 +274,20 @@ impl<'r> State<'r> {
         Ok(())
     }
 
-    /// A repair began, or the record that says so was moved; or it ended.
+    /// A repair began, or the record that says so was moved; or it ended. Then nothing is pending, whatever the
+    /// log before says: what an opening gave up for want of room, a later one that need not would take up
+    /// again, and hold places on which the engine did not count.
     fn apply_damage(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
         let Subject::Damage { repaired, segment, offset } = outline.subject else { return };
         if let Some(Doubt { segment, offset, location }) = self.doubt.take() {
             let began = Record::Damage { repaired: false, segment, offset };
             self.live.subtract(log.layout(), Share::of(log.layout(), &began), location);
+        }
+        if repaired && !self.pending.is_empty() {
+            for change in self.pending.changes() {
+                self.live.subtract(log.layout(), pending_share(log, &change), change.location);
+            }
+            self.pending.clear();
         }
         if !repaired {
             self.doubt = Some(Doubt { location: at, segment, offset });
