@@ -183,8 +183,8 @@ fn only() -> Option<[u64; 3]> {
     Some(numbers.try_into().expect("KAUSAL_ONLY=kind.story.attempt"))
 }
 
-/// What failed once, and is tried always: a change that a board's opening gave up was pending again at the next
-/// one, when the repair had ended, and the place that it took was another's.
+/// What failed once, and is tried always: a change that a board's opening gave up was pending again at the
+/// next one, though a repair had ended, in a place on which nobody had counted.
 const FAILED_ONCE: [[u64; 3]; 1] = [[0, 1, 696]];
 
 /// Hurts the images of a few stories of each kind in many ways, of which `hurt` draws one.
@@ -197,7 +197,8 @@ fn hurt_all(what: &str, tries: u64, hurt: impl Fn(&Story, &mut Vec<u8>, &mut Ran
             }
             let story = story_of(shape, seed);
             let mut memory = story.region();
-            let failed = FAILED_ONCE.into_iter().filter(|failed| failed[..2] == [kind as u64, seed]);
+            let failed =
+                FAILED_ONCE.into_iter().filter(|failed| failed[..2] == [kind as u64, seed]);
             for attempt in (0..tries / shape.one_in).chain(failed.map(|failed| failed[2])) {
                 if only().is_some_and(|only| only[2] != attempt) {
                     continue;

@@ -274,8 +274,8 @@ impl<'r> State<'r> {
         Ok(())
     }
 
-    /// A repair began, or the record that says so was moved; or it ended. Then nothing is pending, whatever the
-    /// log before says: what an opening gave up for want of room, a later one that need not would take up
+    /// A repair began, or the record that says so was moved; or it ended. Then nothing is pending, whatever
+    /// the log before says: what an opening gave up for want of room, a later one that need not would take up
     /// again, and hold places on which the engine did not count.
     fn apply_damage(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
         let Subject::Damage { repaired, segment, offset } = outline.subject else { return };
