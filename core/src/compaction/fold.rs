@@ -150,17 +150,11 @@ impl<'r> Fold<'r> {
         of: (NodeNumber, Direction),
         key: EdgeKey,
     ) -> Result<(Option<EdgeKey>, bool), ApplyError<S::Error>> {
-        let Store { storage, log, state } = &mut *store;
-        let range = match state.adjacency(of.0, of.1) {
-            Adjacency::Pages(chain) => state.hubs.page_of(chain, key).map(|(range, _)| range),
-            Adjacency::None | Adjacency::Record(_) => None,
-        };
-        let range = range.unwrap_or(KeyRange::ALL);
-        if entries_at(&mut log.on(storage), state, of, range.low)?.is_some() {
-            return Ok((range.high, false));
+        let (range, is_damaged) = check_part(store, of, key)?;
+        if is_damaged {
+            store.record(&list_record(of, range, 0), &[])?;
         }
-        store.record(&list_record(of, range, 0), &[])?;
-        Ok((range.high, true))
+        Ok((range.high, is_damaged))
     }
 
     /// Writes the record that says that this part of the list is damaged.
@@ -260,6 +254,25 @@ fn part_of<S: Storage>(
         range.low = before.low;
     }
     Ok((range, Some(entries)))
+}
+
+/// The part of the list that a key lies in, and whether it cannot be read. One record is read whole.
+///
+/// # Errors
+/// The storage refused.
+pub fn check_part<S: Storage>(
+    store: &mut Store<'_, S>,
+    of: (NodeNumber, Direction),
+    key: EdgeKey,
+) -> Result<(KeyRange, bool), LogError<S::Error>> {
+    let Store { storage, log, state } = store;
+    let range = match state.adjacency(of.0, of.1) {
+        Adjacency::Pages(chain) => state.hubs.page_of(chain, key).map(|(range, _)| range),
+        Adjacency::None | Adjacency::Record(_) => None,
+    };
+    let range = range.unwrap_or(KeyRange::ALL);
+    let is_damaged = entries_at(&mut log.on(storage), state, of, range.low)?.is_none();
+    Ok((range, is_damaged))
 }
 
 /// How many entries the record has that covers a key; `None` if it cannot be read.

@@ -19,7 +19,7 @@ mod purge;
 mod sort;
 mod tail;
 
-pub use fold::{Fold, adjacency_entries_max, free_if_orphan};
+pub use fold::{Fold, adjacency_entries_max, check_part, free_if_orphan};
 pub use pacing::{Left, Pace, Reserve, Turn};
 pub use purge::purge_step;
 pub use tail::{TailCursor, TailStep, carry_named, move_record};

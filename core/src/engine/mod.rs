@@ -151,6 +151,8 @@ pub struct StorageEngine<'r, S> {
     damaged: u32,
     /// The last place where records are lost, until it is repaired.
     lost: Option<Damage>,
+    /// Where the last opening gave something up, since it did not fit.
+    gave_way: Option<Damage>,
     /// Up to here a repair made what is left count.
     repaired: Sequence,
     /// What is known of each slot's checksums; shared by readers, hence atomic.

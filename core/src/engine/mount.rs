@@ -304,6 +304,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             given_bytes: 0,
             damaged: 0,
             lost: None,
+            gave_way: None,
             repaired: Sequence::default(),
         })
     }
@@ -361,6 +362,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
         let capacity = u64::from(self.capacity.block_bytes);
         self.replay_chain(&mut replay).map_err(|error| call_too_long(error, capacity))?;
+        replay.check_proven(writes && newest.survey.repair.is_some())?;
         if by_pages {
             recount(&mut self.store)?;
         }
@@ -372,11 +374,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             log.next_node = state.index.high_water().max(given);
             let written = plan.write(&mut self.store, &mut replay, newest.slot);
             written.map_err(|error| call_too_long(error, capacity))?;
+            replay.check_proven(false)?;
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + replay.given_up + newest.unreadable;
         self.lost = self.doubt().or(replay.lost);
+        self.gave_way = replay.gave_way;
         let Store { log, state, .. } = &mut self.store;
         let repaired = replay.repaired;
         self.repaired =

@@ -14,7 +14,7 @@ use super::StorageEngine;
 use super::damage::{Damage, OnDamage};
 use super::error::{OpenError, WriteError};
 use super::verify::lists;
-use crate::compaction::free_if_orphan;
+use crate::compaction::{check_part, free_if_orphan};
 use crate::format::{EdgeChange, Record};
 use crate::log::LogError;
 use crate::state::{Adjacency, List, Store};
@@ -60,7 +60,15 @@ impl<S: Storage> StorageEngine<'_, S> {
     /// Repairs the store if it is damaged and the config asks for it.
     #[inline(never)]
     pub(super) fn repair_if_asked(&mut self) -> Result<(), OpenError<S::Error>> {
-        if self.lost.is_none() || self.config.on_damage != OnDamage::Repair {
+        if self.config.on_damage != OnDamage::Repair {
+            return Ok(());
+        }
+        // A repair counted with what the opening before it had given up, and this one may have had to give up
+        // other things: what no record behind them has mended is damage.
+        if self.lost.is_none() && self.gave_way.is_some() && self.has_to_mend()? {
+            self.lost = self.gave_way;
+        }
+        if self.lost.is_none() {
             return Ok(());
         }
         match self.repair() {
@@ -137,11 +145,38 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(())
     }
 
-    /// A node that has edges and whose own record is lost has no id any more: its number is freed.
-    fn drop_if_homeless(&mut self, number: NodeNumber) -> Result<bool, WriteError<S::Error>> {
+    /// Whether a list cannot be read, or the own record of a node is lost.
+    fn has_to_mend(&mut self) -> Result<bool, LogError<S::Error>> {
+        for number in (0..self.store.state.index.high_water()).map(NodeNumber::new) {
+            if self.is_homeless(number) {
+                return Ok(true);
+            }
+            for direction in Direction::BOTH {
+                let (of, mut key) = ((number, direction), EdgeKey::MIN);
+                // Each turn takes a page further.
+                for _ in 0..=self.store.state.hubs.len() {
+                    let (range, is_damaged) = check_part(&mut self.store, of, key)?;
+                    if is_damaged {
+                        return Ok(true);
+                    }
+                    let Some(next) = range.high else { break };
+                    key = next;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether it is the number of a node whose own record is lost.
+    fn is_homeless(&self, number: NodeNumber) -> bool {
         let state = &self.store.state;
         let has_home = !state.index.home(number).is_none() || state.intents.contains(number);
-        if has_home || state.is_bare(number) && !state.index.is_used(number) {
+        !has_home && (!state.is_bare(number) || state.index.is_used(number))
+    }
+
+    /// A node that has edges and whose own record is lost has no id any more: its number is freed.
+    fn drop_if_homeless(&mut self, number: NodeNumber) -> Result<bool, WriteError<S::Error>> {
+        if !self.is_homeless(number) {
             return Ok(false);
         }
         self.have_step_room()?;

@@ -3,7 +3,7 @@
 use crate::any::call_each;
 use crate::storage::Ram;
 use kausaldb::compaction::{
-    Fold, Left, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, free_if_orphan,
+    Fold, Left, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, check_part, free_if_orphan,
     move_record, purge_step,
 };
 
@@ -25,6 +25,7 @@ pub(crate) fn call_all() {
         TailCursor::step::<Ram>,
         adjacency_entries_max,
         carry_named::<Ram>,
+        check_part::<Ram>,
         free_if_orphan::<Ram>,
         move_record::<Ram>,
         purge_step::<Ram>,
