@@ -53,6 +53,11 @@ impl Damage {
         Self { segment, offset, in_doubt: true }
     }
 
+    /// Whether it lies no later in the log than this place: segment and offset.
+    pub(super) fn is_within(&self, place: (u32, u32)) -> bool {
+        (self.segment, self.offset) <= place
+    }
+
     /// Whether what lies at this place of the log may be the past: something was lost behind it.
     pub(super) fn is_behind(&self, log: &Log<'_>, at: Location) -> bool {
         let place = log.layout().place(at);

@@ -15,7 +15,7 @@ use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, Segmen
 use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
-use crate::state::{Limit, State, Store};
+use crate::state::{Doubt, Limit, State, Store};
 use crate::storage::Storage;
 use crate::types::{Sequence, StoreId};
 use core::mem::MaybeUninit;
@@ -362,7 +362,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let mut replay = Replay::from_tail(self.config.on_damage == OnDamage::Repair);
         let capacity = u64::from(self.capacity.block_bytes);
         self.replay_chain(&mut replay).map_err(|error| call_too_long(error, capacity))?;
-        replay.check_proven(writes && newest.survey.repair.is_some())?;
         if by_pages {
             recount(&mut self.store)?;
         }
@@ -374,12 +373,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             log.next_node = state.index.high_water().max(given);
             let written = plan.write(&mut self.store, &mut replay, newest.slot);
             written.map_err(|error| call_too_long(error, capacity))?;
-            replay.check_proven(false)?;
             release_protected(&mut self.store.log);
             self.store.log.end_doubt();
         }
         self.damaged = replay.damaged + replay.given_up + newest.unreadable;
-        self.lost = self.doubt().or(replay.lost);
+        self.lost = self.doubt(replay.lost);
         self.gave_way = replay.gave_way;
         let Store { log, state, .. } = &mut self.store;
         let repaired = replay.repaired;
@@ -392,9 +390,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Ok(())
     }
 
-    /// A repair that was cut short left records behind the damage, of which none is certain.
-    fn doubt(&self) -> Option<Damage> {
-        self.store.state.doubt.map(|doubt| Damage::in_doubt(doubt.segment, doubt.offset))
+    /// What is lost. A repair that was cut short left records behind the damage, of which none is certain.
+    fn doubt(&self, lost: Option<Damage>) -> Option<Damage> {
+        let Some(Doubt { segment, offset, .. }) = self.store.state.doubt else { return lost };
+        let later = lost.filter(|lost| !lost.is_within((segment, offset)));
+        let (segment, offset) = later.map_or((segment, offset), |lost| (lost.segment, lost.offset));
+        Some(Damage::in_doubt(segment, offset))
     }
 
     /// Refuses to write to a degraded store, if the config asks for that. What is yet to be replayed lies in
@@ -405,9 +406,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         newest: &Newest,
     ) -> Result<(), OpenError<S::Error>> {
         let lost = match newest.survey.repair {
-            Some(Record::Damage { repaired: true, .. }) => None,
+            Some(Record::Damage { repaired: true, segment, offset }) => {
+                replay.lost.filter(|lost| !lost.is_within((segment, offset)))
+            }
             Some(Record::Damage { segment, offset, .. }) => Some(Damage::new(segment, offset)),
-            _ => self.doubt().or(replay.lost),
+            _ => self.doubt(replay.lost),
         };
         match lost.filter(|_| self.config.on_damage == OnDamage::Refuse) {
             Some(Damage { segment, offset, .. }) => Err(OpenError::Degraded { segment, offset }),

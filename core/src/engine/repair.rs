@@ -63,10 +63,13 @@ impl<S: Storage> StorageEngine<'_, S> {
         if self.config.on_damage != OnDamage::Repair {
             return Ok(());
         }
-        // A repair counted with what the opening before it had given up, and this one may have had to give up
-        // other things: what no record behind them has mended is damage.
-        if self.lost.is_none() && self.gave_way.is_some() && self.has_to_mend()? {
+        // A repair counted without what the opening before it had given up, and this one may have had to give up
+        // other things: what no record behind them has mended is damage. Until that is known, too.
+        if let (None, Some(_)) = (self.lost, self.gave_way) {
             self.lost = self.gave_way;
+            if !self.has_to_mend()? {
+                self.lost = None;
+            }
         }
         if self.lost.is_none() {
             return Ok(());
@@ -101,10 +104,11 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(done)
     }
 
-    /// Says durably that a repair began, before anything else is written behind the damage.
+    /// Says durably that a repair began, before anything else is written behind the damage; once more where one
+    /// began before, and this opening had to give up what that one wrote.
     fn begin_repair(&mut self) -> Result<(), WriteError<S::Error>> {
         let Some(Damage { segment, offset, .. }) = self.lost else { return Ok(()) };
-        if self.store.state.doubt.is_none() {
+        if self.store.state.doubt.is_none() || self.gave_way.is_some() {
             self.store.record(&Record::Damage { repaired: false, segment, offset }, &[])?;
             let Store { storage, log, .. } = &mut self.store;
             log.sync(storage)?;

@@ -23,14 +23,6 @@ struct Run {
     cut_off: bool,
 }
 
-/// More of something than the capacity allows.
-#[derive(Clone, Copy, Debug)]
-struct TooMany {
-    what: Limit,
-    needed: u32,
-    capacity: u32,
-}
-
 /// A replay, from segment to segment. Batches count only with their end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Replay {
@@ -51,8 +43,6 @@ pub(super) struct Replay {
     pub(super) given_up: u32,
     /// Where that was, the last time.
     pub(super) gave_way: Option<Damage>,
-    /// What did not fit first where nothing had said yet that the store was damaged.
-    unproven: Option<TooMany>,
     /// Where the newest batch or single record ended that was applied.
     pub(super) last: Option<Place>,
 }
@@ -142,19 +132,23 @@ impl Replay {
                 Ok(())
             }
             (_, false) => {
-                if let Subject::Damage { repaired, .. } = outline.subject {
-                    self.unproven = None;
-                    if repaired {
-                        self.lost = None;
-                        self.repaired = Some(at);
-                    }
-                }
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
                 // the end of the batch that is damaged.
                 self.end_half_run(store, at)?;
+                if let Subject::Damage { repaired: true, segment, offset } = outline.subject {
+                    self.end_repair((segment, offset), at);
+                }
                 self.last = Some(at);
                 self.apply(store, outline, at)
             }
+        }
+    }
+
+    /// A repair ended that knew of damage up to this place of the log. What was hurt behind it was hurt later.
+    fn end_repair(&mut self, up_to: (u32, u32), at: Place) {
+        self.lost = self.lost.filter(|lost| !lost.is_within(up_to));
+        if self.lost.is_none() {
+            self.repaired = Some(at);
         }
     }
 
@@ -247,9 +241,9 @@ impl Replay {
     /// Applies a record. Whatever the engine wrote fits again, in the same memory; but what damage took may
     /// have been what made room. Then a larger capacity is asked for, or something is given up.
     ///
-    /// The damage may be gone with its segment, while the records behind it are there: the repair counted
-    /// without what the opening before it had given up. So whoever gives way does it everywhere, and has to
-    /// meet a record that says so of a repair ([`check_proven`](Self::check_proven)).
+    /// Behind damage, be it repaired or not, and while a repair goes on: it counts without what the opening
+    /// before it had given up, and is replayed with that where the damage is gone with its segment. (What was
+    /// given up lies before the record that says that it began.)
     fn apply<S: Storage>(
         &mut self,
         store: &mut Store<'_, S>,
@@ -259,33 +253,22 @@ impl Replay {
         let Store { storage, log, state } = store;
         let location = log.layout().location(at.slot, at.offset);
         let applied = state.apply(storage, log, outline, location);
-        let Err(ApplyError::TooMany { what, needed, capacity }) = applied else { return applied };
-        let is_full = matches!(what, Limit::PendingEdges | Limit::HubPages | Limit::Intents);
-        if !(is_full && self.gives_way && state.give_way(storage, log, outline, location)?) {
+        let is_full = matches!(
+            applied,
+            Err(ApplyError::TooMany {
+                what: Limit::PendingEdges | Limit::HubPages | Limit::Intents,
+                ..
+            })
+        );
+        let gives_way = self.gives_way && (self.damaged > 0 || state.doubt.is_some());
+        if !(is_full && gives_way && state.give_way(storage, log, outline, location)?) {
             return applied;
-        }
-        if self.lost.is_none() && state.doubt.is_none() {
-            self.unproven.get_or_insert(TooMany { what, needed, capacity });
         }
         self.given_up += 1;
         self.gave_way = Some(Damage::new(log.ring.slot(at.slot).number(), at.offset));
         match outline.subject {
             Subject::List { .. } => Ok(()),
             _ => state.apply(storage, log, outline, location),
-        }
-    }
-
-    /// What was given up did not fit because of damage, as a record behind it says; `ahead` says that one is
-    /// yet to be replayed.
-    ///
-    /// # Errors
-    /// There is none: the store was written with a larger capacity.
-    pub(super) fn check_proven<E>(&self, ahead: bool) -> Result<(), ApplyError<E>> {
-        match self.unproven {
-            Some(TooMany { what, needed, capacity }) if !ahead => {
-                Err(ApplyError::TooMany { what, needed, capacity })
-            }
-            _ => Ok(()),
         }
     }
 }

@@ -12,7 +12,7 @@ struct Sweep {
 
 const SWEEPS: [Sweep; 6] = [
     // Images hurt in every way that the tests know.
-    Sweep { name: "damage", tests: "--test damage --test mending --test repairs_alone" },
+    Sweep { name: "damage", tests: "--test damage --test mending --test repairs" },
     // Power cut at every step, on 24 kinds of flash.
     Sweep { name: "cuts", tests: "--test cuts" },
     // Power cut again in the recovery from each cut, and boards that lose power at every boot.

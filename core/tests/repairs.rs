@@ -1,5 +1,6 @@
-//! Boards that repair themselves, in the memory that they have: what an opening gave up after damage never
-//! keeps a later one from opening, wherever the repair was cut, and wherever the damage has gone meanwhile.
+//! What comes after a repair. Boards that repair themselves, in the memory that they have: what an opening gave
+//! up after damage never keeps a later one from opening, wherever the repair was cut, and wherever the damage has
+//! gone meanwhile. And stores that are hurt again.
 //!
 //! `KAUSAL_SWEEP=full` in the environment lets many more boards live.
 #![cfg(test)]
@@ -9,13 +10,15 @@ mod common;
 use common::power::{HUBS, Replay, SMALL, Scenario, sweep};
 use common::{Mix, Op, Random, all_ids, check, read_all, region};
 use kausaldb::state::Limit;
-use kausaldb::{Capacity, Config, OnDamage, OpenError, StorageEngine};
+use kausaldb::{
+    BlockId, Capacity, Config, ContextBlock, Finding, OnDamage, OpenError, ReadError, StorageEngine,
+};
 use kausaldb_sim::{Shared, SimNor};
 
 type Engine<'r> = StorageEngine<'r, Shared>;
 
-/// Rings that turn soon, and hubs whose lists page.
-const SCENARIOS: [Scenario; 3] = [
+/// Rings that turn soon, hubs whose lists page, and nodes that are deleted while many mention them.
+const SCENARIOS: [Scenario; 5] = [
     Scenario { segments: 24, batches: 300, ..TINY },
     Scenario { segments: 16, ..HUBS },
     Scenario {
@@ -24,7 +27,10 @@ const SCENARIOS: [Scenario; 3] = [
         mix: Mix { ids: 28, content_max: 30, puts: 5, links: 60, operations: 6, hubs: true },
         ..TINY
     },
+    Scenario { segments: 32, batches: 300, mix: LINKED, ..TINY },
+    Scenario { segments: 32, batches: 300, mix: Mix { ids: 12, hubs: false, ..LINKED }, ..TINY },
 ];
+const LINKED: Mix = Mix { ids: 10, content_max: 10, puts: 3, links: 80, operations: 6, hubs: true };
 const TINY: Scenario = Scenario { segment_bytes: 512, erase_bytes: 512, write_bytes: 4, ..SMALL };
 
 /// A board boots so many times after its store was hurt; the first of them are cut, one in two.
@@ -72,24 +78,34 @@ fn hurt(scenario: &Scenario, seed: u64, random: &mut Random, version: &mut u64) 
     for _ in 0..20 + random.below(scenario.batches.into()) {
         write(&mut engine, &scenario.mix, (random, version));
     }
-    let mut image = held.with(|nor| nor.image().to_vec());
-    let len = 1 + random.below(2 * u64::from(scenario.segment_bytes));
-    let at = random.below(image.len() as u64 - len) as usize;
-    image[at..at + len as usize].fill(0xEE);
-    SimNor::from_image(scenario.geometry(), image, seed).expect("image")
+    overwrite(scenario, &held, 2 * u64::from(scenario.segment_bytes), random)
 }
 
-/// The life of a board after its store was hurt: boots that are cut anywhere, then such as are not. From the
-/// first of these on nothing is lost.
+/// A medium with these bytes, up to so many of which are overwritten.
+fn overwrite(scenario: &Scenario, held: &Shared, most: u64, random: &mut Random) -> SimNor {
+    let mut image = held.with(|nor| nor.image().to_vec());
+    let len = 1 + random.below(most);
+    let at = random.below(image.len() as u64 - len) as usize;
+    image[at..at + len as usize].fill(0xEE);
+    SimNor::from_image(scenario.geometry(), image, len).expect("image")
+}
+
+/// The life of a board after its store was hurt: boots that are cut anywhere, then such as are not, of which
+/// some find it hurt again. Nothing else is lost.
 fn live(scenario: &Scenario, seed: u64, counts: &mut Counts) {
     let (mut random, mut version) = (Random::new(seed), 0);
     let (mix, capacity) = (&scenario.mix, capacity(scenario, seed));
     let config = Config { on_damage: OnDamage::Repair, ..scenario.config() };
     let mut memory = region(&capacity);
-    let held = Shared::new(hurt(scenario, seed, &mut random, &mut version));
+    let mut held = Shared::new(hurt(scenario, seed, &mut random, &mut version));
+    let hurt_again = seed % 2 == 1;
     let mut model = None;
     for boot in 0..BOOTS {
         counts.boots += 1;
+        if hurt_again && boot > BOOTS_CUT && random.one_in(6) {
+            held = Shared::new(overwrite(scenario, &held, 200, &mut random));
+            model = None;
+        }
         let is_cut = boot < BOOTS_CUT && random.one_in(2);
         if is_cut {
             let steps = random.below(60);
@@ -145,7 +161,7 @@ fn a_board_that_repaired_itself_opens_ever_after() {
     let mut counts = Counts::default();
     for (kind, scenario) in SCENARIOS.iter().enumerate() {
         let failed = FAILED_ONCE.into_iter().filter(|failed| failed.0 == kind);
-        for seed in (0..sweep(60, 8_000)).chain(failed.map(|failed| failed.1)) {
+        for seed in (0..sweep(60, 6_000)).chain(failed.map(|failed| failed.1)) {
             let _replay = Replay(format!("kind {kind}, seed {seed}"));
             live(scenario, seed, &mut counts);
         }
@@ -179,4 +195,60 @@ fn a_sound_store_that_needs_more_memory_is_refused_whatever_the_config() {
     }
     let mut engine = StorageEngine::open(held, &mut memory, large, config).expect("open");
     check(&mut engine, &shown, &scenario.mix, "nothing was given up");
+}
+
+/// Puts a block whose content is its version, over and over.
+fn put(engine: &mut Engine<'_>, block: u128, version: u8) {
+    let (id, content) = (BlockId::from_u128(block << 64 | 0x77), &[version; 24]);
+    let (version, source_uri, metadata) = (version.into(), "", &[][..]);
+    engine.put(&ContextBlock { id, version, source_uri, metadata, content }).expect("put");
+}
+
+/// The medium of a store that is closed, with the header of the block of this version overwritten.
+fn hurt_version(scenario: &Scenario, (held, engine): (&Shared, Engine<'_>), version: u8) -> Shared {
+    engine.close().1.expect("close");
+    let mut image = held.with(|nor| nor.image().to_vec());
+    let content = image.windows(24).position(|bytes| bytes == [version; 24]).expect("content");
+    image[content - 24..content - 12].fill(0xEE);
+    Shared::new(SimNor::from_image(scenario.geometry(), image, 1).expect("image"))
+}
+
+#[test]
+fn damage_behind_what_a_repair_knew_of_is_no_past() {
+    // Once the end of a repair made everything count that lay before it, also what was hurt later.
+    let (scenario, a) = (&SMALL, BlockId::from_u128(1 << 64 | 0x77));
+    let (capacity, config) = (scenario.capacity(), scenario.config());
+    let mut memory = region(&capacity);
+    let held = Shared::new(scenario.device());
+    let mut engine =
+        StorageEngine::open(held.clone(), &mut memory, capacity, config).expect("open");
+    for (block, version) in [(1, 11), (2, 21), (3, 31), (1, 12), (3, 32)] {
+        put(&mut engine, block, version);
+    }
+    let held = hurt_version(scenario, (&held, engine), 21);
+    let mut engine =
+        StorageEngine::open(held.clone(), &mut memory, capacity, config).expect("open");
+    assert!(engine.damage().is_some());
+    engine.repair().expect("repair");
+    assert_eq!(engine.version(&a).expect("certain"), Some(12));
+    let held = hurt_version(scenario, (&held, engine), 12);
+    for on_damage in [OnDamage::Say, OnDamage::Refuse, OnDamage::Repair] {
+        let config = Config { on_damage, ..config };
+        let copy = held.with(|nor| nor.clone());
+        match StorageEngine::open(Shared::new(copy), &mut memory, capacity, config) {
+            Ok(mut engine) if on_damage == OnDamage::Say => {
+                let answer = engine.find_into(&a, &mut [0; 512]).map(|_| ());
+                assert!(matches!(answer, Err(ReadError::Degraded { .. })), "{answer:?}");
+                let mut lost = 0;
+                let on = |finding: Finding| lost += u32::from(finding.is_loss());
+                engine.verify(on).expect("verify");
+                assert!(lost > 0, "verify names nothing");
+            }
+            Ok(engine) => assert_eq!((on_damage, engine.damage()), (OnDamage::Repair, None)),
+            Err(error) => {
+                let is_degraded = matches!(error, OpenError::Degraded { .. });
+                assert!(on_damage == OnDamage::Refuse && is_degraded, "{on_damage:?}: {error}");
+            }
+        }
+    }
 }
