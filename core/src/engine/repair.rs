@@ -63,8 +63,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         if self.config.on_damage != OnDamage::Repair {
             return Ok(());
         }
-        // A repair counted without what the opening before it had given up, and this one may have had to give up
-        // other things: what no record behind them has mended is damage. Until that is known, too.
+        // A repair counted without what the opening before it had given up, and this one may have had to
+        // give up other things: what no record behind them has mended is damage. Until that is known, too.
         if let (None, Some(_)) = (self.lost, self.gave_way) {
             self.lost = self.gave_way;
             if !self.has_to_mend()? {
@@ -104,8 +104,8 @@ impl<S: Storage> StorageEngine<'_, S> {
         Ok(done)
     }
 
-    /// Says durably that a repair began, before anything else is written behind the damage; once more where one
-    /// began before, and this opening had to give up what that one wrote.
+    /// Says durably that a repair began, before anything else is written behind the damage; once more where
+    /// one began before, and this opening had to give up what that one wrote.
     fn begin_repair(&mut self) -> Result<(), WriteError<S::Error>> {
         let Some(Damage { segment, offset, .. }) = self.lost else { return Ok(()) };
         if self.store.state.doubt.is_none() || self.gave_way.is_some() {

@@ -144,7 +144,7 @@ impl Replay {
         }
     }
 
-    /// A repair ended that knew of damage up to this place of the log. What was hurt behind it was hurt later.
+    /// A repair ended that knew of damage up to this place of the log. What is hurt behind it was hurt later.
     fn end_repair(&mut self, up_to: (u32, u32), at: Place) {
         self.lost = self.lost.filter(|lost| !lost.is_within(up_to));
         if self.lost.is_none() {
