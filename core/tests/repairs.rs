@@ -8,7 +8,7 @@
 mod common;
 
 use common::power::{HUBS, Replay, SMALL, Scenario, sweep};
-use common::{Mix, Op, Random, all_ids, check, read_all, region};
+use common::{Mix, Op, Random, all_ids, check, check_directions, read_all, region};
 use kausaldb::state::Limit;
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Finding, OnDamage, OpenError, ReadError, StorageEngine,
@@ -196,6 +196,49 @@ fn a_sound_store_that_needs_more_memory_is_refused_whatever_the_config() {
     }
     let mut engine = StorageEngine::open(held, &mut memory, large, config).expect("open");
     check(&mut engine, &shown, &scenario.mix, "nothing was given up");
+}
+
+/// A device that is given less memory while its log holds damage that was repaired: what it has to give up is
+/// mended right away, so that nothing stays unreadable or contradicts itself.
+#[test]
+fn what_does_not_fit_behind_repaired_damage_is_mended() {
+    let scenario = &Scenario { segments: 24, ..SCENARIOS[1] };
+    let (mix, large) = (&scenario.mix, scenario.capacity());
+    let config = Config { on_damage: OnDamage::Repair, ..scenario.config() };
+    let mut memory = region(&large);
+    let (mut opened, mut gave_way) = (0, 0);
+    for seed in 0..sweep(60, 2000) {
+        let _replay = Replay(format!("less memory, seed {seed}"));
+        let (mut random, mut version) = (Random::new(seed), 0);
+        let held = Shared::new(scenario.device());
+        let mut engine =
+            StorageEngine::open(held.clone(), &mut memory, large, config).expect("open");
+        for _ in 0..150 {
+            write(&mut engine, mix, (&mut random, &mut version));
+        }
+        drop(engine);
+        let held = Shared::new(overwrite(scenario, &held, 60, &mut random));
+        let mut engine = StorageEngine::open(held.clone(), &mut memory, large, config)
+            .expect("it repairs itself");
+        // Lists that were hurt without a word about the rest are mended here, so that none is left.
+        engine.repair().expect("repair");
+        let pages = engine.stats().hub_pages.used;
+        drop(engine);
+        let small = Capacity { hub_pages: pages.saturating_sub(2), ..large };
+        let mut engine = match StorageEngine::open(held, &mut memory, small, config) {
+            Ok(engine) => engine,
+            Err(OpenError::TooMany { what: Limit::HubPages, .. }) => continue,
+            Err(error) => panic!("{error}"),
+        };
+        opened += 1;
+        gave_way += u32::from(engine.stats().hub_pages.used < pages);
+        assert_eq!(engine.damage(), None);
+        let count = engine.count_edges().expect("edges");
+        assert_eq!(count.lists_unreadable, 0, "{count:?}");
+        check_directions(&mut engine, &all_ids(mix));
+    }
+    println!("less memory: {opened} opened, {gave_way} of them gave something up");
+    assert!(gave_way > 0, "no store had to give up anything");
 }
 
 /// Puts a block whose content is its version, over and over.

@@ -178,7 +178,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// [`recover`](Self::recover) has opened the store, reads and writes answer `NeedsRecovery`, and what
     /// `stats`, `sequence` and `damage` say is that of an empty store.
     ///
-    /// For where the stack is short. An engine takes some 800 bytes on a 32-bit target, and `open` returns it
+    /// For where the stack is short. An engine takes nearly 1 KB on a 32-bit target, and `open` returns it
     /// in a result: each function that moves it out of that, or hands it on, has it twice, while the opening
     /// goes on below. Prepared first, and used where it lies, it is there once:
     ///

@@ -3,8 +3,8 @@
 use crate::any::call_each;
 use crate::storage::Ram;
 use kausaldb::compaction::{
-    Fold, Left, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, check_part, free_if_orphan,
-    move_record, purge_step,
+    Fold, Left, Reserve, TailCursor, Turn, adjacency_entries_max, carry_named, check_part,
+    free_if_orphan, move_record, purge_step,
 };
 
 pub(crate) fn call_all() {
