@@ -119,6 +119,8 @@ pub enum Fault {
     ScanShowsDead,
     /// What was cut short says so.
     CutShortUnsaid,
+    /// A repair ends the damage that it knew of, and no other.
+    RepairEndsAll,
 }
 
 #[cfg(feature = "planted")]

@@ -8,12 +8,15 @@
 mod common;
 
 use common::power::{HUBS, Replay, SMALL, Scenario, sweep};
-use common::{Mix, Op, Random, all_ids, check, check_directions, read_all, region};
+use common::stories::{CONFIG, FILE, LARGE, NOR, PAGED, Shape, Story, records, story_of};
+use common::{Mix, Op, Random, all_ids, check, check_directions, hurt, read_all, region};
+use kausaldb::format::Kind;
 use kausaldb::state::Limit;
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Finding, OnDamage, OpenError, ReadError, StorageEngine,
 };
 use kausaldb_sim::{Shared, SimNor};
+use std::ops::Range;
 
 type Engine<'r> = StorageEngine<'r, Shared>;
 
@@ -70,7 +73,7 @@ fn write(
 }
 
 /// A medium with a store of the board, some of which is overwritten.
-fn hurt(scenario: &Scenario, seed: u64, random: &mut Random, version: &mut u64) -> SimNor {
+fn hurt_board(scenario: &Scenario, seed: u64, random: &mut Random, version: &mut u64) -> SimNor {
     let capacity = capacity(scenario, seed);
     let mut memory = region(&capacity);
     let held = Shared::new(scenario.device());
@@ -98,7 +101,7 @@ fn live(scenario: &Scenario, seed: u64, counts: &mut Counts) {
     let (mix, capacity) = (&scenario.mix, capacity(scenario, seed));
     let config = Config { on_damage: OnDamage::Repair, ..scenario.config() };
     let mut memory = region(&capacity);
-    let mut held = Shared::new(hurt(scenario, seed, &mut random, &mut version));
+    let mut held = Shared::new(hurt_board(scenario, seed, &mut random, &mut version));
     let hurt_again = seed % 2 == 1;
     let mut model = None;
     for boot in 0..BOOTS {
@@ -295,4 +298,123 @@ fn damage_behind_what_a_repair_knew_of_is_no_past() {
             }
         }
     }
+}
+
+/// The store of a story after it was hurt, repaired, and written on, and whether it repaired itself, in the
+/// memory that it had; `None` where damage cost nothing.
+fn repaired(story: &Story, hurt: Range<usize>, random: &mut Random) -> Option<(Story, bool)> {
+    let (shape, by_itself) = (story.shape, random.one_in(2));
+    let mut image = story.image.clone();
+    image[hurt].fill(0xEE);
+    let (mix, capacity) = (story.mix, if by_itself { shape.capacity() } else { shape.ample() });
+    let on_damage = if by_itself { OnDamage::Repair } else { OnDamage::Say };
+    let mut memory = region(&capacity);
+    let config = Config { on_damage, ..CONFIG };
+    let opened = StorageEngine::open(shape.device(&image), &mut memory, capacity, config);
+    let mut engine = opened.ok().filter(|engine| engine.stats().damaged > 0)?;
+    engine.repair().expect("repair");
+    for id in hurt::unreadable(&mut engine, &mix) {
+        engine.delete(&id).expect("delete");
+    }
+    let mut states = vec![read_all(&mut engine, &all_ids(&mix))];
+    let mut version = 1 << 40;
+    for _ in 0..random.below(20) {
+        let mut next = states[0].clone();
+        hurt::write(&mut engine, &mut next, &mix.batch(random, &mut version));
+        states.insert(0, next);
+    }
+    let (storage, closed) = engine.close();
+    closed.expect("close");
+    Some((Story::new(shape, mix, storage.image().to_vec(), (image, states)), by_itself))
+}
+
+/// Anywhere; in large segments where a record starts.
+fn near(story: &Story, random: &mut Random, len: usize) -> usize {
+    let anywhere = random.below((story.image.len() - len) as u64) as usize;
+    let start = anywhere - anywhere % story.shape.segment;
+    let records = records(&story.image[start..start + story.shape.segment]);
+    let pick = records.get(random.below(records.len() as u64) as usize);
+    pick.filter(|_| story.shape.is_large()).map_or(anywhere, |(span, _)| start + span.start)
+}
+
+/// Once the end of a repair made everything count that lay before the last place that it knew of, or in one
+/// span with it, also what was hurt later: then a store showed an older version, or a block that was deleted,
+/// without a word.
+#[test]
+fn what_is_hurt_after_a_repair_is_no_past_wherever_it_lies() {
+    for (kind, shape) in [NOR, FILE, PAGED, LARGE].into_iter().enumerate() {
+        let (mut images, mut refused) = (0, 0);
+        for seed in 0..sweep(16, 400) {
+            let (story, mut random) = (story_of(shape, seed % 8), Random::new(seed));
+            let len = 1 + random.below(60) as usize;
+            let first = near(&story, &mut random, len);
+            let repaired = repaired(&story, first..first + len, &mut random);
+            let Some((story, is_board)) = repaired else { continue };
+            let mut memory = story.region();
+            let of_repair: Vec<_> = (0..story.image.len())
+                .step_by(shape.segment)
+                .flat_map(|start| {
+                    let records = records(&story.image[start..start + shape.segment]);
+                    let says = |header: Kind| header == Kind::Damage;
+                    let said = records.into_iter().filter(move |(_, of)| says(of.tag.kind()));
+                    said.map(move |(span, _)| start + span.start)
+                })
+                .collect();
+            for attempt in 0..60 / shape.one_in {
+                let _replay = Replay(format!("hurt again, kind {kind}, {seed}.{attempt}"));
+                let mut random = Random::new(seed << 32 | attempt);
+                let len = 1 + random.below(40) as usize;
+                let at = match random.below(4) {
+                    // Near what was hurt first, be it in one span with it.
+                    0 | 1 => (first + random.below(140) as usize).saturating_sub(70),
+                    2 => near(&story, &mut random, len),
+                    _ => of_repair
+                        .get(random.below(of_repair.len() as u64) as usize)
+                        .copied()
+                        .unwrap_or(first),
+                };
+                let mut image = story.image.clone();
+                let fill = [0x00, 0xFF, random.next() as u8][random.below(3) as usize];
+                image.iter_mut().skip(at).take(len).for_each(|byte| *byte = fill);
+                // Where the newest group or header is hit, the past is conceded.
+                if story.conceded(&image).len() > 1 {
+                    continue;
+                }
+                images += 1;
+                refused += u32::from(hurt::asks(&story, &image, &mut memory) > Some(0));
+                hurt::go_on(&story, &image, attempt, is_board);
+            }
+        }
+        println!("hurt again, {}: {images} images, {refused} refused something", shape.name);
+        assert!(refused > images / 10, "{}: {refused} of {images}", shape.name);
+    }
+}
+
+/// Where a segment has lost its header, nothing but the repair tells which one came before it, and where that
+/// ends.
+#[test]
+fn a_segment_before_one_without_a_header_is_not_lost_without_a_word() {
+    let mut images = 0;
+    for seed in 0..sweep(8, 40) {
+        // The ring has turned.
+        let story = story_of(Shape { batches: 400, ids: 28, ..NOR }, seed);
+        for header in (0..story.image.len()).step_by(NOR.segment) {
+            let mut random = Random::new(seed);
+            let Some((story, is_board)) = repaired(&story, header..header + 40, &mut random) else {
+                continue;
+            };
+            let mut memory = story.region();
+            for lost in (0..story.image.len()).step_by(NOR.segment) {
+                let _replay = Replay(format!("story {seed}, {header}, then {lost}"));
+                let mut image = story.image.clone();
+                image[lost..lost + NOR.segment].fill(0xFF);
+                if story.conceded(&image).len() == 1 {
+                    hurt::asks(&story, &image, &mut memory);
+                    hurt::go_on(&story, &image, seed, is_board);
+                    images += 1;
+                }
+            }
+        }
+    }
+    println!("lost before one without a header: {images} images");
 }

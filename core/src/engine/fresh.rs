@@ -155,7 +155,7 @@ impl FreshPlan {
         let marks = if planted::is(Fault::NoThirdMark) { 2 } else { 3 };
         for _ in 0..marks {
             log.sync(storage)?;
-            log.append(storage, &Record::Mark, false, &[])?;
+            log.append(storage, &Record::Mark { closes: false }, false, &[])?;
         }
         log.sync(storage)?;
         log.end_fresh();

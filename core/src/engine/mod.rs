@@ -153,8 +153,6 @@ pub struct StorageEngine<'r, S> {
     lost: Option<Damage>,
     /// Where the last opening gave something up, since it did not fit.
     gave_way: Option<Damage>,
-    /// Up to here a repair made what is left count.
-    repaired: Sequence,
     /// What is known of each slot's checksums; shared by readers, hence atomic.
     verified: &'r mut [AtomicU8],
 }

@@ -11,8 +11,8 @@ use super::scrub::ScrubCursor;
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor, Turn};
-use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
-use crate::log::{Log, LogError};
+use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, Repair, SegmentHeader};
+use crate::log::{Log, LogBytes, LogError, Step, Walk};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
 use crate::state::{Doubt, Limit, State, Store};
@@ -95,10 +95,10 @@ fn write_first_segment<S: Storage>(
         storage.erase(sector)?;
     }
     let salt = crate::format::Salt::of(layout.store());
-    let mark = layout.padded(Record::Mark.header_bytes());
+    let mark = layout.padded(Record::Mark { closes: false }.header_bytes());
     for place in 0..2 {
         let at = layout.first_offset() + place * mark;
-        let bytes = Record::Mark.encode(false, true, salt.at(header.number, at));
+        let bytes = Record::Mark { closes: false }.encode(false, true, salt.at(header.number, at));
         write_padded(storage, layout, at, bytes.as_slice())?;
         storage.sync()?;
     }
@@ -305,7 +305,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             damaged: 0,
             lost: None,
             gave_way: None,
-            repaired: Sequence::default(),
         })
     }
 
@@ -366,7 +365,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             recount(&mut self.store)?;
         }
         if writes {
-            self.refuse_if_degraded(&replay, &newest)?;
+            self.refuse_if_degraded(&replay, &newest, keeps_newest)?;
             queue_free_slots(&mut self.store.log, newest.slot, replay.lost.is_some());
             let Store { log, state, .. } = &mut self.store;
             let given = log.next_node.min(state.index.capacity());
@@ -380,9 +379,6 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.lost = self.doubt(replay.lost);
         self.gave_way = replay.gave_way;
         let Store { log, state, .. } = &mut self.store;
-        let repaired = replay.repaired;
-        self.repaired =
-            repaired.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
         self.sequence =
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
         // Every number that the log names was taken on the way.
@@ -399,29 +395,49 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     }
 
     /// Refuses to write to a degraded store, if the config asks for that. What is yet to be replayed lies in
-    /// the newest segment, and may be the end of a repair, or the beginning of one.
+    /// the newest segment, if it is taken over, and may be the end of a repair, or the beginning of one.
     fn refuse_if_degraded(
-        &self,
+        &mut self,
         replay: &Replay,
         newest: &Newest,
+        keeps_newest: bool,
     ) -> Result<(), OpenError<S::Error>> {
-        let lost = match newest.survey.repair {
-            Some(Record::Damage { repaired: true, segment, offset }) => {
-                replay.lost.filter(|lost| !lost.is_within((segment, offset)))
+        if self.config.on_damage != OnDamage::Refuse {
+            return Ok(());
+        }
+        let lost = match newest.survey.repair.filter(|_| !keeps_newest) {
+            Some((Repair::Began, segment, offset)) => Some(Damage::new(segment, offset)),
+            Some((Repair::Ended, ..)) if replay.lost.is_some() => {
+                self.know_damage(newest)?;
+                replay.lost.filter(|_| self.store.log.ring.unknown_damage().is_some())
             }
-            Some(Record::Damage { segment, offset, .. }) => Some(Damage::new(segment, offset)),
-            _ => self.doubt(replay.lost),
+            Some(_) => None,
+            None => self.doubt(replay.lost),
         };
-        match lost.filter(|_| self.config.on_damage == OnDamage::Refuse) {
+        match lost {
             Some(Damage { segment, offset, .. }) => Err(OpenError::Degraded { segment, offset }),
             None => Ok(()),
         }
     }
 
+    /// Takes up what the newest segment says that repairs know of. (Records behind it prove that it will say
+    /// so when it is copied, too.)
+    fn know_damage(&mut self, newest: &Newest) -> Result<(), LogError<S::Error>> {
+        let Store { storage, log, .. } = &mut self.store;
+        let first = log.layout().first_offset();
+        let mut walk = Walk::new(newest.slot, first, newest.survey.end).unproven();
+        while let Step::Record { header, .. } = walk.next(log.on(storage).erased())? {
+            if let Record::Damage { says: Repair::Knows, segment, detail } = header.record {
+                log.ring.know_damage((segment, detail), log.retired);
+            }
+        }
+        Ok(())
+    }
+
     /// Applies every record of the chain.
     #[inline(never)]
     fn replay_chain(&mut self, replay: &mut Replay) -> Result<(), OpenError<S::Error>> {
-        let mut slot = self.store.log.ring.tail();
+        let (mut before, mut slot) = (None, self.store.log.ring.tail());
         for _ in 0..self.store.log.ring.live() {
             let Some(at) = slot else { break };
             let Store { storage, log, .. } = &mut self.store;
@@ -434,12 +450,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             }
             match beginning {
                 Some((recovery, continues)) => replay.begin_segment(recovery, continues),
-                None => replay.begin_headless(number),
+                None => replay.begin_headless(log, before, at),
             }
             log.begin_headers();
             let (first, end) = (log.layout().first_offset(), log.ring.slot(at).end());
             replay.segment(&mut self.store, at, first, end)?;
-            slot = self.store.log.ring.after(at);
+            (before, slot) = (slot, self.store.log.ring.after(at));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use super::damage::{Damage, OnDamage};
 use super::error::{OpenError, WriteError};
 use super::verify::lists;
 use crate::compaction::{check_part, free_if_orphan};
-use crate::format::{EdgeChange, Record};
+use crate::format::{EdgeChange, Record, Repair};
 use crate::log::LogError;
 use crate::state::{Adjacency, List, Store};
 use crate::storage::Storage;
@@ -95,25 +95,34 @@ impl<S: Storage> StorageEngine<'_, S> {
             // Behind the end of a repair nothing is pending that lies before it.
             self.fold_all()?;
             self.have_step_room()?;
-            self.store.record(&Record::Damage { repaired: true, segment, offset }, &[])?;
+            let ended = Record::Damage { says: Repair::Ended, segment, detail: offset };
+            self.store.record(&ended, &[])?;
             let Store { storage, log, .. } = &mut self.store;
             log.sync(storage)?;
             self.lost = None;
-            self.repaired = log.position();
         }
         Ok(done)
     }
 
     /// Says durably that a repair began, before anything else is written behind the damage; once more where
-    /// one began before, and this opening had to give up what that one wrote.
+    /// one began before, and this opening had to give up what that one wrote. And of which damage it knows.
     fn begin_repair(&mut self) -> Result<(), WriteError<S::Error>> {
         let Some(Damage { segment, offset, .. }) = self.lost else { return Ok(()) };
         if self.store.state.doubt.is_none() || self.gave_way.is_some() {
-            self.store.record(&Record::Damage { repaired: false, segment, offset }, &[])?;
+            let began = Record::Damage { says: Repair::Began, segment, detail: offset };
+            self.store.record(&began, &[])?;
             let Store { storage, log, .. } = &mut self.store;
             log.sync(storage)?;
         }
         self.lost = Some(Damage::in_doubt(segment, offset));
+        // Each turn makes known what is hurt in one segment.
+        loop {
+            self.have_step_room()?;
+            let ring = &self.store.log.ring;
+            let Some(hurt) = ring.unknown_damage().map(|slot| ring.slot(slot)) else { break };
+            let (segment, detail) = (hurt.number(), hurt.damage());
+            self.store.record(&Record::Damage { says: Repair::Knows, segment, detail }, &[])?;
+        }
         Ok(())
     }
 

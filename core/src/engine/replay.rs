@@ -6,8 +6,8 @@
 //! is superseded; what lives is counted in a second walk over the pages.
 
 use super::damage::Damage;
-use crate::format::{Kind, Outline, Place, Subject};
-use crate::log::{LogError, ReadLog, TableStep, TableWalk};
+use crate::format::{Kind, Outline, Place, Repair, Subject};
+use crate::log::{Log, LogError, ReadLog, TableStep, TableWalk};
 use crate::planted::{self, Fault};
 use crate::state::{ApplyError, Limit, Store};
 use crate::storage::Storage;
@@ -33,10 +33,8 @@ pub(super) struct Replay {
     behind_damage: bool,
     /// Spans in which there should have been a record and was none.
     pub(super) damaged: u32,
-    /// The last of them that was not repaired.
+    /// The last of them, unless a repair ended that knew of all.
     pub(super) lost: Option<Damage>,
-    /// Where a repair ended last.
-    pub(super) repaired: Option<Place>,
     /// Whether the store is to open with the memory that there is, whatever damage has cost.
     gives_way: bool,
     /// Changes, lists and deletions that were given up for that.
@@ -62,10 +60,17 @@ impl Replay {
         }
     }
 
-    /// The header of a live segment cannot be read: what it said of the batch before it is not known.
-    pub(super) fn begin_headless(&mut self, number: u32) {
+    /// The header of a live segment cannot be read: what it said of the batch before it is not known, nor
+    /// where the segment before it ends.
+    pub(super) fn begin_headless(&mut self, log: &mut Log<'_>, before: Option<u32>, slot: u32) {
         self.damaged += 1;
-        self.lost = Some(Damage::new(number, 0));
+        self.lost = Some(Damage::new(log.ring.slot(slot).number(), 0));
+        log.ring.found_damage(slot, 0, log.layout().first_offset());
+        if let Some(before) = before {
+            // Up to where it seems to go: what is hurt there later would make it end earlier.
+            let end = log.ring.slot(before).end();
+            log.ring.found_damage(before, end, end);
+        }
         self.run = None;
         self.behind_damage = true;
     }
@@ -79,28 +84,37 @@ impl Replay {
         end: u32,
     ) -> Result<(), ApplyError<S::Error>> {
         let mut walk = TableWalk::by_pages(&store.log, slot, from, end);
-        let mut in_damage = false;
+        // Where the span starts that holds no record.
+        let mut hole = None;
         // Ends with the segment: every turn moves on by the alignment at least.
         loop {
-            match walk.next(&mut store.log, &mut store.storage)? {
+            let step = walk.next(&mut store.log, &mut store.storage)?;
+            let ends_hole = match step {
+                TableStep::Invalid { .. } => None,
+                TableStep::Record { offset, .. } => hole.take().map(|start| (start, offset)),
+                TableStep::End => hole.take().map(|start| (start, end)),
+            };
+            if let Some((start, end)) = ends_hole {
+                store.log.ring.found_damage(slot, start, end);
+            }
+            match step {
                 TableStep::End => return Ok(()),
                 TableStep::Invalid { offset } if planted::is(Fault::DamageRefusesTheStore) => {
                     return Err(store.log.corrupt(Place { slot, offset }).into());
                 }
                 TableStep::Invalid { offset } => {
-                    if !in_damage {
+                    if hole.is_none() {
                         self.damaged += 1;
                         let segment = store.log.ring.slot(slot).number();
                         self.lost = Some(Damage::new(segment, offset));
+                        hole = Some(offset);
                     }
-                    in_damage = true;
                     // A batch costs the record that is damaged, not the others.
                     self.run.iter_mut().for_each(|run| run.cut_off = true);
                     self.behind_damage = true;
                     walk.skip_to(offset + store.log.layout().align());
                 }
                 TableStep::Record { outline, offset } => {
-                    in_damage = false;
                     let place = Place { slot, offset };
                     self.record(store, &outline, place, &walk)?;
                 }
@@ -135,20 +149,16 @@ impl Replay {
                 // The engine appends nothing behind half a batch but in the segment of a recovery: it is
                 // the end of the batch that is damaged.
                 self.end_half_run(store, at)?;
-                if let Subject::Damage { repaired: true, segment, offset } = outline.subject {
-                    self.end_repair((segment, offset), at);
-                }
                 self.last = Some(at);
-                self.apply(store, outline, at)
+                self.apply(store, outline, at)?;
+                // What is hurt and no repair knows of was hurt later.
+                if let Subject::Damage { says: Repair::Ended, .. } = outline.subject {
+                    let knows_all = store.log.ring.unknown_damage().is_none();
+                    let ends = knows_all || planted::is(Fault::RepairEndsAll);
+                    self.lost = self.lost.filter(|_| !ends);
+                }
+                Ok(())
             }
-        }
-    }
-
-    /// A repair ended that knew of damage up to this place of the log. What is hurt behind it was hurt later.
-    fn end_repair(&mut self, up_to: (u32, u32), at: Place) {
-        self.lost = self.lost.filter(|lost| !lost.is_within(up_to));
-        if self.lost.is_none() {
-            self.repaired = Some(at);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::error::{GeometryField, OpenError};
 use crate::format::{
     FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, LAYOUT_BYTES, LAYOUT_OFFSET, Layout,
-    MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
+    MAGIC, NotAHeader, Place, Predecessor, Record, Repair, SegmentHeader,
 };
 use crate::log::{Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -31,7 +31,7 @@ impl StoreInfo {
     /// A bound on the node numbers in use: those of the header, and one for each record that the
     /// newest segment can hold since.
     pub fn nodes_max(&self) -> u32 {
-        let shortest = self.layout.padded(Record::Mark.header_bytes()).max(1);
+        let shortest = self.layout.padded(Record::Mark { closes: false }.header_bytes()).max(1);
         self.next_node.saturating_add(self.layout.segment_bytes() / shortest)
     }
 }
@@ -279,6 +279,8 @@ pub(super) struct Survey {
     first_mark: Option<u32>,
     /// How many of them are the fresh segment's content and first two marks, if these are whole.
     prelude: Option<u32>,
+    /// How many of them there are up to the first one behind damage that only a segment in use can hold.
+    in_use: Option<u32>,
     /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
     /// it.
     pub(super) last: Option<Found>,
@@ -287,8 +289,9 @@ pub(super) struct Survey {
     /// The newest segment that is retired by a record here, and by a record here that another follows.
     pub(super) retired: u32,
     retired_firm: u32,
-    /// The last record that says that a repair began or ended, if nothing is lost behind it.
-    pub(super) repair: Option<Record>,
+    /// The last record that says that a repair began or ended, if nothing is lost behind it: which of the
+    /// two, and the place that it names.
+    pub(super) repair: Option<(Repair, u32, u32)>,
     /// What it takes to copy the records but for the last: bytes, with their entries in index pages.
     pub(super) copy_bytes: u64,
     /// How many of them that are.
@@ -388,8 +391,19 @@ impl Survey {
         if let Record::Retire { segment, .. } = header.record {
             self.retired = self.retired.max(segment);
         }
-        if kind == Kind::Damage {
-            self.repair = Some(header.record);
+        if let Record::Damage { says, segment, detail } = header.record {
+            if says != Repair::Knows {
+                self.repair = Some((says, segment, detail));
+            }
+        }
+        if self.holes > 0 && kind != Kind::Index && self.in_use.is_none() {
+            // In a fresh segment nothing lies behind a mark but marks, of which the third says that there were
+            // two; and nothing but these, or the first record of all, says that what lies before is durable.
+            let is_first = offset == log.layout().first_offset();
+            let is_of_opening = header.record == Record::Mark { closes: false };
+            if self.first_mark.is_some() || header.tag.marked() && !is_first && !is_of_opening {
+                self.in_use = Some(self.records + 1);
+            }
         }
         if kind == Kind::Mark {
             match self.first_mark {
@@ -433,15 +447,17 @@ impl Survey {
         self.pages.into_iter().find(|page| *page < end).unwrap_or(0)
     }
 
-    /// Whether the segment counts: something valid follows its header, or its two marks are there.
+    /// Whether the segment counts: something valid follows its header, or its two marks are there. Where they
+    /// are hurt, what came behind them proves that they were.
     pub(super) fn counts(&self, header: &SegmentHeader) -> bool {
         let needs_marks = header.recovery && !planted::is(Fault::CountsWithoutMarks);
-        if needs_marks { self.prelude.is_some() } else { self.records > 0 }
+        if needs_marks { self.prelude.or(self.in_use).is_some() } else { self.records > 0 }
     }
 
     /// Whether what makes it count is itself followed by a valid record.
     pub(super) fn is_firm(&self, header: &SegmentHeader) -> bool {
-        if header.recovery { self.is_proven_fresh() } else { self.records >= 2 }
+        let is_used = self.in_use.is_some_and(|proof| self.records > proof);
+        if header.recovery { self.is_proven_fresh() || is_used } else { self.records >= 2 }
     }
 
     /// Whether this is a fresh segment of an opening that returned: something follows its proof.

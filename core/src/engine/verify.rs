@@ -5,9 +5,9 @@ use super::survey::{header_is_whole, read_header};
 use super::{Mode, StorageEngine};
 use crate::format::{Layout, Outline, Place, Subject};
 use crate::log::{BodyState, Log, LogBytes, LogError, ReadLog, Step, Walk};
-use crate::state::{Charge, List, Share, Store};
+use crate::state::{Charge, List, Share, State, Store};
 use crate::storage::Storage;
-use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber, Sequence};
+use crate::types::{BlockId, Direction, EdgeKey, Location, NodeNumber};
 
 /// Something that `verify` found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -220,14 +220,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         &mut self,
         report: &mut Report<F>,
     ) -> Result<Charge, ReadError<S::Error>> {
-        let repaired = self.repaired;
         let Store { storage, log, state } = &mut self.store;
         let mut lives = Lives::default();
         let mut slot = log.ring.tail();
         for _ in 0..log.ring.live() {
             let Some(at) = slot else { break };
             let segment = log.ring.slot(at).number();
-            let of_header = check_header(log, storage, at, repaired).map_err(ReadError::Storage)?;
+            let of_header = check_header(log, storage, at, state).map_err(ReadError::Storage)?;
             of_header.into_iter().for_each(|finding| report.add(finding));
             let mut walk = Walk::new(at, log.layout().first_offset(), log.end_of(at));
             let mut in_damage = false;
@@ -248,7 +247,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     }
                     Step::Invalid { offset } => {
                         if !in_damage {
-                            report.add(hole(log, Place { slot: at, offset }, repaired));
+                            report.add(hole(log, Place { slot: at, offset }, state));
                         }
                         in_damage = true;
                         walk.skip_to(offset + log.layout().align());
@@ -424,21 +423,22 @@ fn check_header<S: Storage>(
     log: &Log<'_>,
     storage: &mut S,
     slot: u32,
-    repaired: Sequence,
+    state: &State<'_>,
 ) -> Result<Option<Finding>, S::Error> {
     let segment = log.ring.slot(slot).number();
     let header = read_header(storage, log.layout(), slot)?;
     if header.is_none_or(|header| header.number != segment) {
-        return Ok(Some(hole(log, Place { slot, offset: 0 }, repaired)));
+        return Ok(Some(hole(log, Place { slot, offset: 0 }, state)));
     }
     let is_whole = header_is_whole(storage, log.layout(), slot)?;
     Ok((!is_whole).then_some(Finding::OneBit { segment, offset: 0, id: None }))
 }
 
-/// Where there should be something valid, and is not: it is lost, unless a repair has come after it.
-fn hole(log: &Log<'_>, at: Place, repaired: Sequence) -> Finding {
-    let (segment, offset) = (log.ring.slot(at.slot).number(), at.offset);
-    if log.ring.position(at.slot, offset) < repaired {
+/// Where there should be something valid, and is not: it is lost, unless a repair has ended that knew of it.
+fn hole(log: &Log<'_>, at: Place, state: &State<'_>) -> Finding {
+    let (hurt, offset) = (log.ring.slot(at.slot), at.offset);
+    let segment = hurt.number();
+    if hurt.is_damage_known() && state.doubt.is_none() {
         Finding::Repaired { segment, offset }
     } else {
         Finding::NoRecord { segment, offset }

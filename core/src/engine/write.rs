@@ -238,7 +238,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let Store { storage, log, .. } = &mut self.store;
         log.sync(storage)?;
         if !planted::is(Fault::CloseUnmarked) {
-            log.append(storage, &Record::Mark, false, &[])?;
+            log.append(storage, &Record::Mark { closes: true }, false, &[])?;
         }
         log.sync(storage)?;
         Ok(())

@@ -26,7 +26,7 @@ pub use outline::{Outline, PageEntry, Subject};
 pub use page::Column;
 pub use record::{
     CHECK_BYTES, ENTRY_BYTES, EdgeChange, HEADER_BYTES_MAX, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL,
-    Header, HeaderBytes, IndexHeader, Kind, Record, Tag,
+    Header, HeaderBytes, IndexHeader, Kind, Record, Repair, Tag,
 };
 pub use segment::{
     FORMAT_VERSION, FoundHeader, HEADER_BYTES, LAYOUT_BYTES, LAYOUT_OFFSET, MAGIC, NotAHeader,

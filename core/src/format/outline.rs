@@ -4,7 +4,7 @@
 //! An outline does not tell what a body holds, or how long its parts are: who reads a body reads the header
 //! before it.
 
-use super::record::{CHECK_BYTES, ENTRY_BYTES, EdgeChange, Kind, Record, Tag};
+use super::record::{CHECK_BYTES, ENTRY_BYTES, EdgeChange, Kind, Record, Repair, Tag};
 use super::varint;
 use crate::types::{BlockId, Direction, EdgeKind, KeyRange, NodeNumber};
 
@@ -64,14 +64,14 @@ pub enum Subject {
         /// How many records it has, this one left out.
         records: u32,
     },
-    /// Records that are lost, and a repair that began or ended.
+    /// Records that are lost, and what a repair says of them.
     Damage {
-        /// Whether it ended.
-        repaired: bool,
+        /// What it says.
+        says: Repair,
         /// Number of the segment in which they are lost.
         segment: u32,
-        /// Where they should start in it, in bytes.
-        offset: u32,
+        /// As in [`Record::Damage`].
+        detail: u32,
     },
     /// The log itself: a mark, a retirement, an index page.
     Log,
@@ -101,10 +101,8 @@ impl Record {
                 Subject::List { number, direction, range, is_empty: entries == 0 }
             }
             Self::BatchEnd { records } => Subject::BatchEnd { records },
-            Self::Damage { repaired, segment, offset } => {
-                Subject::Damage { repaired, segment, offset }
-            }
-            Self::Retire { .. } | Self::Mark | Self::Index(_) => Subject::Log,
+            Self::Damage { says, segment, detail } => Subject::Damage { says, segment, detail },
+            Self::Retire { .. } | Self::Mark { .. } | Self::Index(_) => Subject::Log,
         }
     }
 

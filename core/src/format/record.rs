@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! tag        1   low four bits: kind; 0x10 inside a batch; 0x20 mark: everything before this was synced;
-//!                0x40 a block of which there is content only
+//!                0x40 a block of which there is content only; a mark behind which the store was closed
 //! fields     n   variable-length numbers, by kind (below)
 //! id        16   block, node, tombstone and intent only
 //! check      4   CRC-32 of everything above, seeded with store, segment number and offset
@@ -51,8 +51,10 @@ pub const ENTRY_BYTES: u32 = 6;
 const KIND_MASK: u8 = 0x0F;
 const IN_BATCH: u8 = 0x10;
 const MARKED: u8 = 0x20;
+/// Of a block.
 const CONTENT_ONLY: u8 = 0x40;
-const UNUSED: u8 = 0x80;
+/// Of a mark.
+const CLOSES: u8 = 0x40;
 
 /// What a record says.
 // Which it is takes a whole word: behind a byte, what is copied with it would lie across words, and be copied
@@ -113,7 +115,10 @@ pub enum Record {
         slot: u32,
     },
     /// Everything before this was synced.
-    Mark,
+    Mark {
+        /// Whether the store was closed there. So it is none of the marks of an opening.
+        closes: bool,
+    },
     /// The batch is whole.
     BatchEnd {
         /// How many records it has, this one left out.
@@ -121,16 +126,40 @@ pub enum Record {
     },
     /// Columns that describe the records before it.
     Index(IndexHeader),
-    /// Records are lost. A repair began, so that nothing is certain but by its end; or it ended, and what is
-    /// left counts.
+    /// Records are lost, and are being repaired.
     Damage {
-        /// Whether it ended.
-        repaired: bool,
+        /// What the repair says.
+        says: Repair,
         /// Number of the segment in which they are lost.
         segment: u32,
-        /// Where they should start in it, in bytes.
-        offset: u32,
+        /// Where they should start in it, in bytes; where the repair knows of damage, the check over all of it
+        /// that is in this segment.
+        detail: u32,
     },
+}
+
+/// What a repair says of damage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Repair {
+    /// It began: nothing that the log says is certain but by its end.
+    Began = 0,
+    /// It ended: what is left counts, but for damage that no record of a repair says it knew of.
+    Ended = 1,
+    /// It knows of this damage.
+    Knows = 2,
+}
+
+impl Repair {
+    /// What this byte stands for.
+    const fn of(byte: u8) -> Option<Self> {
+        match byte {
+            0 => Some(Self::Began),
+            1 => Some(Self::Ended),
+            2 => Some(Self::Knows),
+            _ => None,
+        }
+    }
 }
 
 /// One change of one edge, in node numbers.
@@ -214,10 +243,14 @@ impl Kind {
 impl Tag {
     /// The tag with this byte, if there is such a kind and no unknown flag.
     pub fn new(byte: u8) -> Option<Self> {
-        let unused =
-            if byte & KIND_MASK == Kind::Block as u8 { UNUSED } else { UNUSED | CONTENT_ONLY };
-        let known = byte & unused == 0 && byte & KIND_MASK != 0;
-        known.then_some(Self(byte))
+        let own = match byte & KIND_MASK {
+            0 => return None,
+            kind if kind == Kind::Block as u8 => CONTENT_ONLY,
+            kind if kind == Kind::Mark as u8 => CLOSES,
+            _ => 0,
+        };
+        let known = KIND_MASK | IN_BATCH | MARKED | own;
+        (byte & !known == 0).then_some(Self(byte))
     }
 
     /// The tag of a record of this kind that stands outside of any batch.
@@ -246,6 +279,11 @@ impl Tag {
         self.0 & CONTENT_ONLY != 0
     }
 
+    /// Whether it is a mark behind which the store was closed.
+    const fn closes(self) -> bool {
+        self.0 & CLOSES != 0
+    }
+
     /// Whether everything before the record was synced when it was written.
     pub const fn marked(self) -> bool {
         self.0 & MARKED != 0
@@ -267,7 +305,7 @@ impl Record {
             Self::Adjacency { direction: Direction::In, range: Some(_), .. } => Kind::PageIn,
             Self::Intent { .. } => Kind::Intent,
             Self::Retire { .. } => Kind::Retire,
-            Self::Mark => Kind::Mark,
+            Self::Mark { .. } => Kind::Mark,
             Self::BatchEnd { .. } => Kind::BatchEnd,
             Self::Index(_) => Kind::Index,
             Self::Damage { .. } => Kind::Damage,
@@ -278,9 +316,12 @@ impl Record {
     pub const fn tag(&self, in_batch: bool, marked: bool) -> Tag {
         let batch = if in_batch { IN_BATCH } else { 0 };
         let mark = if marked { MARKED } else { 0 };
-        let content =
-            if matches!(self, Self::Block { lens: [0, 0, _], .. }) { CONTENT_ONLY } else { 0 };
-        Tag(self.kind() as u8 | batch | mark | content)
+        let own = match self {
+            Self::Block { lens: [0, 0, _], .. } => CONTENT_ONLY,
+            Self::Mark { closes: true } => CLOSES,
+            _ => 0,
+        };
+        Tag(self.kind() as u8 | batch | mark | own)
     }
 
     /// The node that it is about; for an edge its source; none for records about the log itself.
@@ -293,7 +334,7 @@ impl Record {
             | Self::Intent { number, .. } => Some(*number),
             Self::Edge(change) => Some(change.source),
             Self::Retire { .. }
-            | Self::Mark
+            | Self::Mark { .. }
             | Self::BatchEnd { .. }
             | Self::Index(_)
             | Self::Damage { .. } => None,
@@ -344,9 +385,9 @@ impl Record {
             Self::Retire { segment, slot } => {
                 varint::len(u64::from(*segment)) + varint::len(u64::from(*slot))
             }
-            Self::Mark => 0,
-            Self::Damage { segment, offset, .. } => {
-                1 + varint::len(u64::from(*segment)) + varint::len(u64::from(*offset))
+            Self::Mark { .. } => 0,
+            Self::Damage { segment, detail, .. } => {
+                1 + varint::len(u64::from(*segment)) + varint::len(u64::from(*detail))
             }
             Self::BatchEnd { records } => varint::len(u64::from(*records)),
             Self::Index(index) => {
@@ -400,11 +441,11 @@ impl Record {
                 out.number(u64::from(*segment));
                 out.number(u64::from(*slot));
             }
-            Self::Mark => {}
-            Self::Damage { repaired, segment, offset } => {
-                out.number(u64::from(*repaired));
+            Self::Mark { .. } => {}
+            Self::Damage { says, segment, detail } => {
+                out.push(&[*says as u8]);
                 out.number(u64::from(*segment));
-                out.number(u64::from(*offset));
+                out.number(u64::from(*detail));
             }
             Self::BatchEnd { records } => out.number(u64::from(*records)),
             Self::Index(index) => {
@@ -488,15 +529,11 @@ fn fields(tag: Tag, reader: &mut varint::Reader<'_>) -> Option<Record> {
             }
         }
         Kind::Retire => Record::Retire { segment: reader.u32()?, slot: reader.u32()? },
-        Kind::Mark => Record::Mark,
+        Kind::Mark => Record::Mark { closes: tag.closes() },
         Kind::Damage => Record::Damage {
-            repaired: match reader.byte()? {
-                0 => false,
-                1 => true,
-                _ => return None,
-            },
+            says: Repair::of(reader.byte()?)?,
             segment: reader.u32()?,
-            offset: reader.u32()?,
+            detail: reader.u32()?,
         },
         Kind::BatchEnd => Record::BatchEnd { records: reader.u32()? },
         Kind::Index => Record::Index(IndexHeader {

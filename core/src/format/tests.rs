@@ -16,6 +16,10 @@ fn key() -> impl Strategy<Value = EdgeKey> {
         .prop_map(|(kind, number)| EdgeKey { kind, number: NodeNumber::new(number) })
 }
 
+fn repair() -> impl Strategy<Value = Repair> {
+    prop_oneof![Just(Repair::Began), Just(Repair::Ended), Just(Repair::Knows)]
+}
+
 fn record() -> impl Strategy<Value = Record> {
     let n = || any::<u32>().prop_map(NodeNumber::new);
     let id = || any::<u128>().prop_map(BlockId::from_u128);
@@ -41,9 +45,12 @@ fn record() -> impl Strategy<Value = Record> {
             }
         ),
         any::<[u32; 2]>().prop_map(|[segment, slot]| Record::Retire { segment, slot }),
-        Just(Record::Mark),
-        (any::<bool>(), any::<u32>(), any::<u32>())
-            .prop_map(|(repaired, segment, offset)| Record::Damage { repaired, segment, offset }),
+        any::<bool>().prop_map(|closes| Record::Mark { closes }),
+        (repair(), any::<u32>(), any::<u32>()).prop_map(|(says, segment, detail)| Record::Damage {
+            says,
+            segment,
+            detail
+        }),
         any::<u32>().prop_map(|records| Record::BatchEnd { records }),
     ]
 }

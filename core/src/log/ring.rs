@@ -1,6 +1,6 @@
 //! The slots of the ring, in RAM: which segment lies where, in which order, and which slots are free.
 
-use crate::format::{Predecessor, SegmentHeader};
+use crate::format::{Crc, Predecessor, SegmentHeader};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::types::Sequence;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -34,21 +34,26 @@ pub struct Slot {
     index: u32,
     erase_count: u32,
     next: u32,
-    state: u8,
-    flags: u8,
-    /// While `HEADER` is set and the slot is not live, `next`, `end` and `index` are those of the segment's
-    /// predecessor, whose number is less by this; 0 if there is none.
-    before: u16,
+    /// Flags, the state, and in the upper three bytes a number. While `HEADER` is set and the slot is not
+    /// live, `next`, `end` and `index` are those of the segment's predecessor, whose number is less by that
+    /// one; 0 if there is none. While the slot is live, it is the check over damage.
+    word: u32,
 }
 
 /// The segment was filled, and ends with its last index page if it holds any; else that is not known.
-const SEALED: u8 = 0x01;
+const SEALED: u32 = 0x01;
 /// What the segment's header says is known from one reading of it: the three flags below, and until the slot
 /// is live, its predecessor.
-const HEADER: u8 = 0x02;
-const RECOVERY: u8 = 0x04;
-const CONTINUES: u8 = 0x08;
-const BEFORE_SEALED: u8 = 0x10;
+const HEADER: u32 = 0x02;
+const RECOVERY: u32 = 0x04;
+const CONTINUES: u32 = 0x08;
+const BEFORE_SEALED: u32 = 0x10;
+/// A repair knows of all damage in the live segment.
+const KNOWN: u32 = 0x10;
+const FLAGS: u32 = 0x1F;
+const STATE_SHIFT: u32 = 5;
+const STATE: u32 = 0x07 << STATE_SHIFT;
+const REST_SHIFT: u32 = 8;
 
 impl Slot {
     /// Number of the segment that lies (or lay last) in the slot; 0 if none is known.
@@ -68,7 +73,7 @@ impl Slot {
 
     /// Whether the segment was filled, and ends with its last index page if it holds any, as far as is known.
     pub const fn is_sealed(&self) -> bool {
-        self.flags & SEALED != 0
+        self.word & SEALED != 0
     }
 
     /// How often the slot was erased.
@@ -78,7 +83,7 @@ impl Slot {
 
     /// What the slot holds.
     pub const fn state(&self) -> SlotState {
-        match self.state {
+        match (self.word & STATE) >> STATE_SHIFT {
             0 => SlotState::Free,
             1 => SlotState::Clean,
             2 => SlotState::Live,
@@ -86,6 +91,26 @@ impl Slot {
             4 => SlotState::Protected,
             _ => SlotState::Candidate,
         }
+    }
+
+    /// Check over the spans of a live segment in which there should be records, and are none; 0 if there are
+    /// no such spans.
+    pub const fn damage(&self) -> u32 {
+        self.word >> REST_SHIFT
+    }
+
+    /// Whether a repair knows of all of these.
+    pub const fn is_damage_known(&self) -> bool {
+        self.word & KNOWN != 0
+    }
+
+    const fn set_state(&mut self, state: SlotState) {
+        self.word = self.word & !STATE | (state as u32) << STATE_SHIFT;
+    }
+
+    /// Sets the flags, and the number beside them.
+    const fn set(&mut self, flags: u32, rest: u32) {
+        self.word = self.word & STATE | flags | rest << REST_SHIFT;
     }
 }
 
@@ -170,27 +195,29 @@ impl<'r> Ring<'r> {
         self.with(slot, |slot| {
             slot.number = number;
             slot.erase_count = erase_count;
-            slot.flags = 0;
+            slot.set(0, 0);
         });
     }
 
     /// Notes all that a readable header says of its slot, so that an opening need not read it again.
     pub fn found_header(&mut self, header: &SegmentHeader) {
         self.found(header.slot, header.number, header.erase_count);
-        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flag = |set: bool, flag: u32| if set { flag } else { 0 };
         let before = header.predecessor;
         let distance = before.map_or(0, |before| header.number.saturating_sub(before.number));
         // Numbers that are skipped are few: each opening skips some. Else the header is read again.
-        let Ok(distance) = u16::try_from(distance) else { return };
+        if distance > u32::MAX >> REST_SHIFT {
+            return;
+        }
         self.with(header.slot, |slot| {
-            slot.before = distance;
             if let Some(before) = before {
                 (slot.next, slot.end, slot.index) = (before.slot, before.end, before.index);
             }
-            slot.flags = HEADER
+            let flags = HEADER
                 | flag(header.recovery, RECOVERY)
                 | flag(header.continues_batch, CONTINUES)
                 | flag(before.is_some_and(|before| before.sealed), BEFORE_SEALED);
+            slot.set(flags, distance);
         });
     }
 
@@ -198,27 +225,28 @@ impl<'r> Ring<'r> {
     /// where that is not known.
     pub fn before(&self, slot: u32, number: u32) -> Option<Option<Predecessor>> {
         let known = self.slot(slot);
-        let is_known = known.flags & HEADER != 0 && known.state() != SlotState::Live;
+        let is_known = known.word & HEADER != 0 && known.state() != SlotState::Live;
+        let distance = known.word >> REST_SHIFT;
         let before = Predecessor {
             slot: known.next,
-            number: known.number.saturating_sub(u32::from(known.before)),
+            number: known.number.saturating_sub(distance),
             end: known.end,
             index: known.index,
-            sealed: known.flags & BEFORE_SEALED != 0,
+            sealed: known.word & BEFORE_SEALED != 0,
         };
-        (is_known && known.number == number).then_some((known.before != 0).then_some(before))
+        (is_known && known.number == number).then_some((distance != 0).then_some(before))
     }
 
     /// Whether recovery wrote the live segment in a slot, and whether it goes on with a batch, as its header
     /// says; `None` where that is not known.
     pub fn beginning(&self, slot: u32) -> Option<(bool, bool)> {
-        let flags = self.slot(slot).flags;
+        let flags = self.slot(slot).word;
         (flags & HEADER != 0).then_some((flags & RECOVERY != 0, flags & CONTINUES != 0))
     }
 
     /// Notes what a slot is to recovery.
     pub fn set_state(&mut self, slot: u32, state: SlotState) {
-        self.with(slot, |slot| slot.state = state as u8);
+        self.with(slot, |slot| slot.set_state(state));
     }
 
     /// Makes this segment the oldest of the chain.
@@ -226,13 +254,14 @@ impl<'r> Ring<'r> {
         let next = self.chain.first;
         self.with(segment.slot, |slot| {
             // The header of another segment says nothing of this one.
-            let kept = if slot.number == segment.number { slot.flags & !SEALED } else { 0 };
+            let of_header = HEADER | RECOVERY | CONTINUES;
+            let kept = if slot.number == segment.number { slot.word & of_header } else { 0 };
             slot.number = segment.number;
             slot.end = segment.end;
             slot.index = segment.index;
             slot.next = next;
-            slot.state = SlotState::Live as u8;
-            slot.flags = kept | if segment.sealed { SEALED } else { 0 };
+            slot.set_state(SlotState::Live);
+            slot.set(kept | if segment.sealed { SEALED } else { 0 }, 0);
         });
         if self.chain.len == 0 {
             self.chain.last = segment.slot;
@@ -275,9 +304,9 @@ impl<'r> Ring<'r> {
     fn push(&mut self, queue: fn(&mut Self) -> &mut Queue, slot: u32, state: SlotState) {
         self.with(slot, |slot| {
             slot.next = NO_SLOT;
-            slot.state = state as u8;
+            slot.set_state(state);
             // What is linked holds no predecessor any more.
-            slot.flags = 0;
+            slot.set(0, 0);
         });
         let last = queue(self).last;
         self.with(last, |last| last.next = slot);
@@ -319,8 +348,43 @@ impl<'r> Ring<'r> {
         self.with(self.chain.last, |slot| {
             slot.end = segment.end;
             slot.index = segment.index;
-            slot.flags = if segment.sealed { SEALED } else { 0 };
+            // The flags are not those of a header that was read: this run wrote it.
+            slot.word = slot.word & !(FLAGS & !KNOWN) | if segment.sealed { SEALED } else { 0 };
         });
+    }
+
+    /// Notes that there should be records in a span of a live segment, and are none: from one offset up to
+    /// another. The spans of a segment are noted in the order in which they lie.
+    pub fn found_damage(&mut self, slot: u32, start: u32, end: u32) {
+        self.with(slot, |slot| {
+            let words = [slot.damage(), start, end];
+            let check = words.iter().fold(Crc::new(), |crc, word| crc.and(&word.to_le_bytes()));
+            let check = (check.get() >> REST_SHIFT).max(1);
+            slot.set(slot.word & FLAGS & !KNOWN, check);
+        });
+    }
+
+    /// Notes that a repair knows of this damage in a segment: of all that is there, if the check is the same.
+    /// Where that segment is not retired, and is not there, it is lost: the one behind it did not name it any
+    /// more, and lacks it.
+    pub fn know_damage(&mut self, (number, check): (u32, u32), retired: u32) {
+        let Some(at) = self.chain().find(|slot| self.slot(*slot).number >= number) else { return };
+        let slot = self.slot(at);
+        if slot.number != number {
+            if number > retired && !slot.is_damage_known() {
+                self.found_damage(at, number, 0);
+            }
+        } else if slot.damage() == check {
+            self.with(at, |slot| slot.word |= KNOWN);
+        }
+    }
+
+    /// The oldest live segment with damage of which no repair knows, as a slot.
+    pub fn unknown_damage(&self) -> Option<u32> {
+        self.chain().find(|slot| {
+            let slot = self.slot(*slot);
+            slot.damage() != 0 && !slot.is_damage_known()
+        })
     }
 
     /// Takes the oldest segment out of the chain; its slot is neither live nor free until

@@ -2,7 +2,7 @@
 
 use super::{Adjacency, Doubt, Living, Share, State};
 use crate::edges::{HubError, PendingEdge};
-use crate::format::{EdgeChange, Outline, Record, Subject};
+use crate::format::{EdgeChange, Outline, Record, Repair, Subject};
 use crate::log::{Log, LogError, ReadLog};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
@@ -274,23 +274,26 @@ impl<'r> State<'r> {
         Ok(())
     }
 
-    /// A repair began, or the record that says so was moved; or it ended. Then nothing is pending, whatever
-    /// the log before says: what an opening gave up for want of room, a later one that need not would take up
-    /// again, and hold places on which the engine did not count.
-    fn apply_damage(&mut self, log: &Log<'r>, outline: &Outline, at: Location) {
-        let Subject::Damage { repaired, segment, offset } = outline.subject else { return };
+    /// A repair knows of damage; or it began, or the record that says so was moved; or it ended. Then nothing
+    /// is pending, whatever the log before says: what an opening gave up for want of room, a later one that
+    /// need not would take up again, and hold places on which the engine did not count.
+    fn apply_damage(&mut self, log: &mut Log<'r>, outline: &Outline, at: Location) {
+        let Subject::Damage { says, segment, detail } = outline.subject else { return };
+        if says == Repair::Knows {
+            return log.ring.know_damage((segment, detail), log.retired);
+        }
         if let Some(Doubt { segment, offset, location }) = self.doubt.take() {
-            let began = Record::Damage { repaired: false, segment, offset };
+            let began = Record::Damage { says: Repair::Began, segment, detail: offset };
             self.live.subtract(log.layout(), Share::of(log.layout(), &began), location);
         }
-        if repaired && !self.pending.is_empty() {
+        if says == Repair::Ended && !self.pending.is_empty() {
             for change in self.pending.changes() {
                 self.live.subtract(log.layout(), pending_share(log, &change), change.location);
             }
             self.pending.clear();
         }
-        if !repaired {
-            self.doubt = Some(Doubt { location: at, segment, offset });
+        if says == Repair::Began {
+            self.doubt = Some(Doubt { location: at, segment, offset: detail });
             self.count_one(log, outline, at);
         }
     }

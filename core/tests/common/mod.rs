@@ -2,6 +2,7 @@
 //! comparison of both.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod hurt;
 pub mod lives;
 pub mod moment;
 pub mod power;

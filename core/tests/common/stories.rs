@@ -180,15 +180,7 @@ pub fn story_of(shape: Shape, seed: u64) -> Story {
         closed.expect("close");
         image = storage.image().to_vec();
     }
-    let number =
-        |at: &usize| FoundHeader::parse(&image[*at..]).map_or(0, |found| found.segment.number);
-    let slots = (0..shape.segments()).map(|slot| slot * shape.segment);
-    let newest = slots.max_by_key(number).unwrap_or(0);
-    let records = records(&image[newest..newest + shape.segment]);
-    let end = records.last().map_or(HEADER, |(span, _)| span.end);
-    let start = records.iter().rev().find(|(_, header)| header.tag.marked());
-    let group = start.map_or(end, |(span, _)| span.start)..end;
-    Story { shape, earlier, states, newest, group, image, mix }
+    Story::new(shape, mix, image, (earlier, states))
 }
 
 /// The records of a segment: where each lies, padding left out, and its header.
@@ -206,6 +198,24 @@ pub fn records(bytes: &[u8]) -> Vec<(Range<usize>, Header)> {
 }
 
 impl Story {
+    /// What there is to know of an image; with an earlier one, and what the store held at its last batches.
+    pub fn new(
+        shape: Shape,
+        mix: Mix,
+        image: Vec<u8>,
+        (earlier, states): (Vec<u8>, Vec<Model>),
+    ) -> Self {
+        let number =
+            |at: &usize| FoundHeader::parse(&image[*at..]).map_or(0, |found| found.segment.number);
+        let slots = (0..shape.segments()).map(|slot| slot * shape.segment);
+        let newest = slots.max_by_key(number).unwrap_or(0);
+        let records = records(&image[newest..newest + shape.segment]);
+        let end = records.last().map_or(HEADER, |(span, _)| span.end);
+        let start = records.iter().rev().find(|(_, header)| header.tag.marked());
+        let group = start.map_or(end, |(span, _)| span.start)..end;
+        Self { shape, earlier, states, newest, group, image, mix }
+    }
+
     pub fn region(&self) -> Vec<MaybeUninit<u8>> {
         region(&self.shape.ample())
     }

@@ -25,7 +25,7 @@ use slots::NEARLY_FULL;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the checks below notice: faults alone, and those that cover for each other together.
-const FAULTS: [&[Fault]; 52] = [
+const FAULTS: [&[Fault]; 53] = [
     &[Fault::HeaderNotSynced],
     &[Fault::EraseLeftOut],
     &[Fault::CountsWithoutMarks],
@@ -75,6 +75,7 @@ const FAULTS: [&[Fault]; 52] = [
     &[Fault::DamageRefusesTheStore],
     &[Fault::ScanShowsDead],
     &[Fault::CutShortUnsaid],
+    &[Fault::RepairEndsAll],
     &[Fault::ProvenUnprotected, Fault::RetiredLastFirst],
     &[Fault::RetireNotSynced, Fault::RetiredUsedNext],
     &[Fault::MovedNotSynced, Fault::RetireNotSynced, Fault::RetiredUsedNext],
@@ -113,7 +114,7 @@ const NOT_NOTICED: [(&[Fault], &str); 6] = [
 /// A check, and its name.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 22] = [
+const CHECKS: [Check; 23] = [
     ("a run", a_run),
     ("a nearly full store", a_nearly_full_store),
     ("refused calls", refused_calls),
@@ -122,6 +123,7 @@ const CHECKS: [Check; 22] = [
     ("large batches", slots::large_batches),
     ("a full ring", a_full_ring),
     ("damage", damage),
+    ("damage after a repair", rules::hurt_after_a_repair),
     ("a sector of another store", rules::a_sector_of_another_store),
     ("damage at the end of a closed store", rules::hurt_behind_a_close),
     ("a write that got lost", rules::a_write_that_got_lost),

@@ -1,8 +1,9 @@
 //! Checks of single rules: bytes of another store, writes that got lost, the mark of a clean close, work
-//! that was cut short.
+//! that was cut short, damage that no repair knew of.
 
+use super::{is_honest, small_blocks};
 use crate::common::open;
-use crate::common::power::{SMALL, Scenario};
+use crate::common::power::{FILE, SMALL, Scenario};
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{BlockId, ContextBlock, FormatOptions, StorageEngine, StoreId, format};
 use kausaldb_sim::{SimError, SimNor};
@@ -137,4 +138,16 @@ pub(crate) fn a_small_budget() {
     }
     assert!(engine.compact(1).expect("compact").cut_short, "it was cut short, and does not say so");
     assert!(!engine.compact(u64::MAX).expect("compact").cut_short, "it was not cut short");
+}
+
+/// What is hurt after a repair was not repaired, be it in one span with what was.
+pub fn hurt_after_a_repair() {
+    let (mut device, places) = small_blocks();
+    device.image_mut()[places[5]..places[5] + 4].fill(0xEE);
+    let mut engine = open(device, FILE.capacity(), FILE.config()).expect("open");
+    engine.repair().expect("repair");
+    let (mut device, closed) = engine.close();
+    closed.expect("close");
+    device.image_mut()[places[4]..places[4] + 4].fill(0xEE);
+    assert!(is_honest(device, 5), "a repair made count what was hurt after it");
 }

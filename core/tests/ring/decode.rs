@@ -321,7 +321,7 @@ impl<'b> Fields<'b> {
             }
             _ => return None,
         };
-        let unused = if tag & 0x0F == 1 { 0x80 } else { 0xC0 };
+        let unused = if matches!(tag & 0x0F, 1 | 12) { 0x80 } else { 0xC0 };
         (tag & unused == 0).then_some((what, tag & 0x10 != 0, tag & 0x20 != 0, body))
     }
 }

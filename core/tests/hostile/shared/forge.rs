@@ -3,7 +3,8 @@
 use super::draft::{Draft, Item, Segment};
 use super::script::Script;
 use kausaldb::format::{
-    Column, EdgeChange, IndexHeader, Kind, Layout, Predecessor, Record, SegmentHeader, entry_bytes,
+    Column, EdgeChange, IndexHeader, Kind, Layout, Predecessor, Record, Repair, SegmentHeader,
+    entry_bytes,
 };
 use kausaldb::types::{EdgeKey, KeyRange, NodeNumber};
 use kausaldb::{BlockId, Direction, EdgeKind};
@@ -73,17 +74,21 @@ pub fn record(layout: &Layout, script: &mut Script<'_>) -> Item {
         13 => Record::BatchEnd { records: script.number() },
         14 => Record::Index(index_header(layout, script)),
         _ if script.one_in(2) => Record::Damage {
-            repaired: script.one_in(2),
+            says: says(script),
             segment: script.number(),
-            offset: offset(layout, script),
+            detail: offset(layout, script),
         },
-        _ => Record::Mark,
+        _ => Record::Mark { closes: script.one_in(3) },
     };
     let mut item = Item::new(record);
     item.in_batch = script.one_in(3);
     item.marked = script.one_in(3);
     item.body = body(layout, &item.record, script);
     item
+}
+
+fn says(script: &mut Script<'_>) -> Repair {
+    [Repair::Began, Repair::Ended, Repair::Knows][script.below(3) as usize]
 }
 
 fn index_header(layout: &Layout, script: &mut Script<'_>) -> IndexHeader {
@@ -156,12 +161,12 @@ fn lie(layout: &Layout, record: &mut Record, script: &mut Script<'_>) {
             3 => header.first = offset(layout, script),
             _ => header.previous = offset(layout, script),
         },
-        Record::Damage { repaired, segment, offset: at } => match script.below(3) {
-            0 => *repaired = !*repaired,
+        Record::Damage { says: what, segment, detail } => match script.below(3) {
+            0 => *what = says(script),
             1 => *segment = script.number(),
-            _ => *at = offset(layout, script),
+            _ => *detail = offset(layout, script),
         },
-        Record::Mark => *record = Record::BatchEnd { records: script.number() },
+        Record::Mark { .. } => *record = Record::BatchEnd { records: script.number() },
     }
 }
 
@@ -259,7 +264,7 @@ pub fn forged(layout: Layout, script: &mut Script<'_>) -> Draft {
             recovery: script.one_in(3),
             continues_batch: script.one_in(6),
         };
-        let mark = || Item { marked: true, ..Item::new(Record::Mark) };
+        let mark = || Item { marked: true, ..Item::new(Record::Mark { closes: false }) };
         let mut items = vec![mark(), mark(), mark()];
         for _ in 0..script.below(24) {
             items.push(record(&layout, script));
