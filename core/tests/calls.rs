@@ -1,10 +1,8 @@
 //! What the storage is asked for, and what its refusals cost.
 #![cfg(test)]
 
-mod common;
-
-use common::open;
-use common::power::SMALL;
+use crate::common::open;
+use crate::common::power::SMALL;
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{BlockId, ContextBlock, StorageEngine};
 use kausaldb_sim::{SimError, SimNor};

@@ -2,9 +2,7 @@
 //! may change is what the config takes on trust, and nothing else.
 #![cfg(test)]
 
-mod common;
-
-use common::region;
+use crate::common::region;
 use kausaldb::storage::{Geometry, MappedStorage, RamError, RamStorage, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, FormatOptions, Operation, ReadError, StorageEngine,

@@ -2,9 +2,7 @@
 //! for each fault that was once there.
 #![cfg(test)]
 
-mod common;
-
-use common::{Mix, Model, Random, all_ids, check, open, read_all, verify};
+use crate::common::{Mix, Model, Random, all_ids, check, open, read_all, verify};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, EdgeKind, FormatOptions, GraphEdge, Operation,
@@ -526,7 +524,7 @@ fn opening_for_reading_answers_as_opening_does() {
             storage.cancel_cut();
             storage.reopen();
             let ids = all_ids(&mix);
-            let memory = Box::leak(common::region(&capacity).into_boxed_slice());
+            let memory = Box::leak(crate::common::region(&capacity).into_boxed_slice());
             let (before, image) = (storage.clone(), storage.image().to_vec());
             let mut reader =
                 StorageEngine::open_read_only(storage, memory, capacity, Config::default())

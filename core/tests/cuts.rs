@@ -9,11 +9,9 @@
 //! alone: the write size and the erase size.
 #![cfg(test)]
 
-mod common;
-
-use common::lives::{lives, matrix, single_cuts};
-use common::moment::Counts;
-use common::power::{Bench, Scenario, Thinning, Units, sweep};
+use crate::common::lives::{lives, matrix, single_cuts};
+use crate::common::moment::Counts;
+use crate::common::power::{Bench, Scenario, Thinning, Units, sweep};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::thread;

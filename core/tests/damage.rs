@@ -5,12 +5,10 @@
 //! `KAUSAL_SWEEP=full` in the environment flips every bit, and takes many more seeds.
 #![cfg(test)]
 
-mod common;
-
-use common::hurt::*;
-use common::power::{Lent, Replay, sweep};
-use common::stories::*;
-use common::{Random, check, region};
+use crate::common::hurt::*;
+use crate::common::power::{Lent, Replay, sweep};
+use crate::common::stories::*;
+use crate::common::{Random, check, region};
 use kausaldb::format::{Header, Kind};
 use kausaldb::state::Limit;
 use kausaldb::storage::{Geometry, Storage};
@@ -215,6 +213,52 @@ fn marks_that_are_hurt_do_not_take_what_came_behind_them() {
         }
     }
     println!("hurt in the segment of an opening: {images} images, {refused} refused something");
+}
+
+/// What an opening left that was cut before its second mark does not count, whatever it holds and however it
+/// was hurt since: the opening before it stands unchanged.
+#[test]
+fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
+    let mut images = 0;
+    for shape in [NOR, FILE, PAGED] {
+        for seed in 0..sweep(3, 30) {
+            let story = story_of(shape, seed);
+            let mut memory = story.region();
+            for step in 0.. {
+                let mut device = shape.device(&story.image);
+                device.cut_at(step);
+                let opened =
+                    StorageEngine::open(Lent(&mut device), &mut memory, shape.ample(), CONFIG);
+                if opened.is_ok() {
+                    break;
+                }
+                drop(opened);
+                device.power_on();
+                let left = device.image().to_vec();
+                let left = Story::new(shape, story.mix, left, (Vec::new(), Vec::new()));
+                let segment = &left.image[left.newest..left.newest + shape.segment];
+                let records = records(segment);
+                let marks = records.iter().filter(|(_, of)| of.tag.kind() == Kind::Mark).count();
+                if left.newest == story.newest || marks > 1 {
+                    continue;
+                }
+                for (span, _) in &records {
+                    let at = left.newest + span.start;
+                    let _replay = Replay(format!("{}, {seed}, {step}, at {at}", shape.name));
+                    let mut image = left.image.clone();
+                    image[at..at + 4].iter_mut().for_each(|byte| *byte ^= 0xA5);
+                    let device = shape.device(&image);
+                    let opened =
+                        StorageEngine::open_read_only(device, &mut memory, shape.ample(), CONFIG);
+                    let mut engine = opened.expect("the opening before it");
+                    let answers = Answers::of(&mut engine, &story.mix);
+                    assert_eq!((engine.damage(), answers.lie(&story.states[0])), (None, None));
+                    images += 1;
+                }
+            }
+        }
+    }
+    assert!(images > 100, "{images} images");
 }
 
 /// A record whose header is hurt, in a sealed segment whose pages hold full columns, is named by its page: it

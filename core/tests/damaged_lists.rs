@@ -2,9 +2,7 @@
 //! when the tail reaches them, and when their node is deleted.
 #![cfg(test)]
 
-mod common;
-
-use common::{Mix, Random, open};
+use crate::common::{Mix, Random, open};
 use kausaldb::log::LogError;
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{

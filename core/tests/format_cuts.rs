@@ -1,9 +1,7 @@
 //! Power cuts while a store is made: the next boot finds it whole, or finds none and makes it.
 #![cfg(test)]
 
-mod common;
-
-use common::region;
+use crate::common::region;
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{Capacity, Config, FormatOptions, OpenError, StorageEngine, StoreId, format, probe};
 use kausaldb_sim::{Aftermath, SimNor, Survivors, TornErase, TornWrite};

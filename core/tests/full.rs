@@ -5,10 +5,8 @@
 //! `--nocapture` shows the figures.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Bench, Replay, SMALL, Scenario, Thinning, run, sweep};
-use common::{Block, Mix, Model, Op, Random, all_ids, check, open, region, verify};
+use crate::common::power::{Bench, Replay, SMALL, Scenario, Thinning, run, sweep};
+use crate::common::{Block, Mix, Model, Op, Random, all_ids, check, open, region, verify};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, EdgeKind, Expect, GraphEdge, Operation, Storage,
     StorageEngine, WriteError,

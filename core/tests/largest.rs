@@ -1,9 +1,7 @@
 //! The largest medium: locations of 32 bits reach all of its 64 GiB.
 #![cfg(test)]
 
-mod common;
-
-use common::{Mix, Model, Op, Random, check, open, verify};
+use crate::common::{Mix, Model, Op, Random, check, open, verify};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{Capacity, Config, Durability, FormatOptions, OpenError, StoreId, format};
 use std::collections::HashMap;

@@ -3,9 +3,7 @@
 //! next write goes through.
 #![cfg(test)]
 
-mod common;
-
-use common::{Block, Mix, Model, Op, all_ids, open, read_all, region, verify};
+use crate::common::{Block, Mix, Model, Op, all_ids, open, read_all, region, verify};
 use kausaldb::engine::GeometryField;
 use kausaldb::format::LayoutError;
 use kausaldb::state::Limit;

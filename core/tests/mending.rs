@@ -3,11 +3,9 @@
 //! `KAUSAL_SWEEP=full` in the environment hits far more bytes, and cuts at every step.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, sweep};
-use common::stories::{CONFIG, HEADER, NOR, STORE, Story, records, story};
-use common::{Op, Random, check, region};
+use crate::common::power::{Replay, sweep};
+use crate::common::stories::{CONFIG, HEADER, NOR, STORE, Story, records, story};
+use crate::common::{Op, Random, check, region};
 use kausaldb::format::{FoundHeader, Kind};
 use kausaldb::{BlockId, ContextBlock, Expect, FormatOptions, StorageEngine, format};
 use kausaldb_sim::{Shared, SimNor};

@@ -3,9 +3,7 @@
 //! of the ring.
 #![cfg(test)]
 
-mod common;
-
-use common::{Mix, Model, Random, check, open, verify};
+use crate::common::{Mix, Model, Random, check, open, verify};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{Capacity, Config, FormatOptions, StoreId, WriteError, format};
 use kausaldb_sim::SimNor;
@@ -177,7 +175,7 @@ fn a_full_store_can_be_emptied() {
                 Err(_) => {}
             }
         }
-        for id in common::all_ids(&mix) {
+        for id in crate::common::all_ids(&mix) {
             engine.delete(&id).unwrap_or_else(|error| panic!("{what}: {id}: {error}"));
         }
         engine.compact(u64::MAX).expect("compact");

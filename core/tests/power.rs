@@ -6,10 +6,8 @@
 //! become hours.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Bench, HUBS, Replay, SECTORS, SMALL, Scenario, Thinning, run, sweep};
-use common::{Mix, Model, Random};
+use crate::common::power::{Bench, HUBS, Replay, SECTORS, SMALL, Scenario, Thinning, run, sweep};
+use crate::common::{Mix, Model, Random};
 use kausaldb::Durability;
 use kausaldb_sim::SimNor;
 

@@ -8,10 +8,8 @@
 //! `KAUSAL_SWEEP=full` in the environment makes every call fail in turn, with more seeds.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{FILE, Replay, SMALL, Scenario, sweep, write};
-use common::{Model, Op, Random, all_ids, check, read_all, region, verify};
+use crate::common::power::{FILE, Replay, SMALL, Scenario, sweep, write};
+use crate::common::{Model, Op, Random, all_ids, check, read_all, region, verify};
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{Durability, ReadError, StorageEngine, WriteError};
 use kausaldb_sim::{Aftermath, Fault as SimFault, Shared, SimError, SimNor, Survivors, When};

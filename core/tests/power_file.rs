@@ -5,10 +5,8 @@
 //! subsets of up to twelve pieces at each.
 #![cfg(test)]
 
-mod common;
-
-use common::Mix;
-use common::power::{Bench, FILE, Scenario, Thinning, aftermaths, run, sweep};
+use crate::common::Mix;
+use crate::common::power::{Bench, FILE, Scenario, Thinning, aftermaths, run, sweep};
 use kausaldb::Durability;
 use kausaldb_sim::{Aftermath, Survivors};
 

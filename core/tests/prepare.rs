@@ -2,10 +2,8 @@
 //! so; then it is as one that `open` returned; and where the store does not open, the storage is not lost.
 #![cfg(test)]
 
-mod common;
-
-use common::power::SMALL;
-use common::{Model, Op, Random, all_ids, open, read_all, verify};
+use crate::common::power::SMALL;
+use crate::common::{Model, Op, Random, all_ids, open, read_all, verify};
 use kausaldb::state::Limit;
 use kausaldb::{
     Capacity, Config, Direction, OpenError, ReadError, Sequence, StorageEngine, WriteError,
@@ -32,7 +30,7 @@ fn used() -> (SimNor, Model) {
 #[test]
 fn an_engine_that_is_prepared_says_so_and_opens_where_it_lies() {
     let (device, model) = used();
-    let mut region = common::region(&SMALL.capacity());
+    let mut region = crate::common::region(&SMALL.capacity());
     let mut engine =
         StorageEngine::prepare(device.clone(), &mut region, SMALL.capacity(), SMALL.config())
             .expect("prepare");
@@ -67,7 +65,7 @@ fn an_engine_that_is_prepared_says_so_and_opens_where_it_lies() {
 fn a_store_that_does_not_open_gives_its_storage_back() {
     let (device, model) = used();
     let few = Capacity { nodes: 3, ..SMALL.capacity() };
-    let mut region = common::region(&few);
+    let mut region = crate::common::region(&few);
     let mut engine = StorageEngine::prepare(device.clone(), &mut region, few, Config::default())
         .expect("prepare");
     let refused = engine.recover();

@@ -2,9 +2,7 @@
 //! memory it takes. A failure names its seed.
 #![cfg(test)]
 
-mod common;
-
-use common::{Block, Mix, Model, Random, all_ids, check, open, region, verify};
+use crate::common::{Block, Mix, Model, Random, all_ids, check, open, region, verify};
 use kausaldb::storage::{Erased, Geometry, RamStorage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, Expect, FormatOptions, IncomingBlock, PutError,
@@ -234,7 +232,7 @@ fn live(seed: u64, (geometry, capacity): (Geometry, Capacity), content_max: u64)
     for step in 0..300 {
         if random.one_in(3) {
             let ops: Vec<_> = mix.batch(&mut random, &mut version).into_iter().take(3).collect();
-            let operations: Vec<_> = ops.iter().map(common::Op::borrow).collect();
+            let operations: Vec<_> = ops.iter().map(crate::common::Op::borrow).collect();
             match engine.write(&operations) {
                 Ok(_) => assert!(model.apply(&ops), "seed {seed}"),
                 Err(WriteError::Conflict { .. }) => assert!(!model.apply(&ops), "seed {seed}"),

@@ -2,9 +2,7 @@
 //! spares. A failure names its seed.
 #![cfg(test)]
 
-mod common;
-
-use common::{Mix, Random, open, region};
+use crate::common::{Mix, Random, open, region};
 use kausaldb::memory::RegionTooSmall;
 use kausaldb::memory::owned::{Caller, Owned};
 use kausaldb::storage::{Erased, Geometry, RamStorage};

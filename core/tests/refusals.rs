@@ -9,10 +9,8 @@
 //! `KAUSAL_SWEEP=full` in the environment refuses every call in turn, not some.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, SMALL, Scenario, sweep, write};
-use common::{Block, Model, Random, all_ids, check, region, verify};
+use crate::common::power::{Replay, SMALL, Scenario, sweep, write};
+use crate::common::{Block, Model, Random, all_ids, check, region, verify};
 use kausaldb::log::LogError;
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{
@@ -503,7 +501,7 @@ fn repairing_on_a_storage_that_refuses_ends_in_a_store_that_can_be_repaired() {
         assert_eq!(engine.damage(), None, "a repair that has ended is undone");
         let mut wrong = 0;
         engine.verify(|finding| wrong += u32::from(finding.is_loss())).expect("verify");
-        common::check_directions(&mut engine, &all_ids(&scenario.mix));
+        crate::common::check_directions(&mut engine, &all_ids(&scenario.mix));
     }
     assert!(refused > 10, "{refused}");
 }

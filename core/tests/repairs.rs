@@ -1,22 +1,15 @@
 //! What comes after a repair. Boards that repair themselves, in the memory that they have: what an opening
 //! gave up after damage never keeps a later one from opening, wherever the repair was cut, and wherever the
-//! damage has gone meanwhile. And stores that are hurt again.
+//! damage has gone meanwhile.
 //!
 //! `KAUSAL_SWEEP=full` in the environment lets many more boards live.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{HUBS, Replay, SMALL, Scenario, sweep};
-use common::stories::{CONFIG, FILE, LARGE, NOR, PAGED, Shape, Story, records, story_of};
-use common::{Mix, Op, Random, all_ids, check, check_directions, hurt, read_all, region};
-use kausaldb::format::Kind;
+use crate::common::power::{HUBS, Replay, SMALL, Scenario, sweep};
+use crate::common::{Mix, Op, Random, all_ids, check, check_directions, read_all, region};
 use kausaldb::state::Limit;
-use kausaldb::{
-    BlockId, Capacity, Config, ContextBlock, Finding, OnDamage, OpenError, ReadError, StorageEngine,
-};
+use kausaldb::{Capacity, Config, OnDamage, OpenError, StorageEngine};
 use kausaldb_sim::{Shared, SimNor};
-use std::ops::Range;
 
 type Engine<'r> = StorageEngine<'r, Shared>;
 
@@ -242,179 +235,4 @@ fn what_does_not_fit_behind_repaired_damage_is_mended() {
     }
     println!("less memory: {opened} opened, {gave_way} of them gave something up");
     assert!(gave_way > 0, "no store had to give up anything");
-}
-
-/// Puts a block whose content is its version, over and over.
-fn put(engine: &mut Engine<'_>, block: u128, version: u8) {
-    let (id, content) = (BlockId::from_u128(block << 64 | 0x77), &[version; 24]);
-    let (version, source_uri, metadata) = (version.into(), "", &[][..]);
-    engine.put(&ContextBlock { id, version, source_uri, metadata, content }).expect("put");
-}
-
-/// The medium of a store that is closed, with the header of the block of this version overwritten.
-fn hurt_version(scenario: &Scenario, (held, engine): (&Shared, Engine<'_>), version: u8) -> Shared {
-    engine.close().1.expect("close");
-    let mut image = held.with(|nor| nor.image().to_vec());
-    let content = image.windows(24).position(|bytes| bytes == [version; 24]).expect("content");
-    image[content - 24..content - 12].fill(0xEE);
-    Shared::new(SimNor::from_image(scenario.geometry(), image, 1).expect("image"))
-}
-
-#[test]
-fn damage_behind_what_a_repair_knew_of_is_no_past() {
-    // Once the end of a repair made everything count that lay before it, also what was hurt later.
-    let (scenario, a) = (&SMALL, BlockId::from_u128(1 << 64 | 0x77));
-    let (capacity, config) = (scenario.capacity(), scenario.config());
-    let mut memory = region(&capacity);
-    let held = Shared::new(scenario.device());
-    let mut engine =
-        StorageEngine::open(held.clone(), &mut memory, capacity, config).expect("open");
-    for (block, version) in [(1, 11), (2, 21), (3, 31), (1, 12), (3, 32)] {
-        put(&mut engine, block, version);
-    }
-    let held = hurt_version(scenario, (&held, engine), 21);
-    let mut engine =
-        StorageEngine::open(held.clone(), &mut memory, capacity, config).expect("open");
-    assert!(engine.damage().is_some());
-    engine.repair().expect("repair");
-    assert_eq!(engine.version(&a).expect("certain"), Some(12));
-    let held = hurt_version(scenario, (&held, engine), 12);
-    for on_damage in [OnDamage::Say, OnDamage::Refuse, OnDamage::Repair] {
-        let config = Config { on_damage, ..config };
-        let copy = held.with(|nor| nor.clone());
-        match StorageEngine::open(Shared::new(copy), &mut memory, capacity, config) {
-            Ok(mut engine) if on_damage == OnDamage::Say => {
-                let answer = engine.find_into(&a, &mut [0; 512]).map(|_| ());
-                assert!(matches!(answer, Err(ReadError::Degraded { .. })), "{answer:?}");
-                let mut lost = 0;
-                let on = |finding: Finding| lost += u32::from(finding.is_loss());
-                engine.verify(on).expect("verify");
-                assert!(lost > 0, "verify names nothing");
-            }
-            Ok(engine) => assert_eq!((on_damage, engine.damage()), (OnDamage::Repair, None)),
-            Err(error) => {
-                let is_degraded = matches!(error, OpenError::Degraded { .. });
-                assert!(on_damage == OnDamage::Refuse && is_degraded, "{on_damage:?}: {error}");
-            }
-        }
-    }
-}
-
-/// The store of a story after it was hurt, repaired, and written on, and whether it repaired itself, in the
-/// memory that it had; `None` where damage cost nothing.
-fn repaired(story: &Story, hurt: Range<usize>, random: &mut Random) -> Option<(Story, bool)> {
-    let (shape, by_itself) = (story.shape, random.one_in(2));
-    let mut image = story.image.clone();
-    image[hurt].fill(0xEE);
-    let (mix, capacity) = (story.mix, if by_itself { shape.capacity() } else { shape.ample() });
-    let on_damage = if by_itself { OnDamage::Repair } else { OnDamage::Say };
-    let mut memory = region(&capacity);
-    let config = Config { on_damage, ..CONFIG };
-    let opened = StorageEngine::open(shape.device(&image), &mut memory, capacity, config);
-    let mut engine = opened.ok().filter(|engine| engine.stats().damaged > 0)?;
-    engine.repair().expect("repair");
-    for id in hurt::unreadable(&mut engine, &mix) {
-        engine.delete(&id).expect("delete");
-    }
-    let mut states = vec![read_all(&mut engine, &all_ids(&mix))];
-    let mut version = 1 << 40;
-    for _ in 0..random.below(20) {
-        let mut next = states[0].clone();
-        hurt::write(&mut engine, &mut next, &mix.batch(random, &mut version));
-        states.insert(0, next);
-    }
-    let (storage, closed) = engine.close();
-    closed.expect("close");
-    Some((Story::new(shape, mix, storage.image().to_vec(), (image, states)), by_itself))
-}
-
-/// Anywhere; in large segments where a record starts.
-fn near(story: &Story, random: &mut Random, len: usize) -> usize {
-    let anywhere = random.below((story.image.len() - len) as u64) as usize;
-    let start = anywhere - anywhere % story.shape.segment;
-    let records = records(&story.image[start..start + story.shape.segment]);
-    let pick = records.get(random.below(records.len() as u64) as usize);
-    pick.filter(|_| story.shape.is_large()).map_or(anywhere, |(span, _)| start + span.start)
-}
-
-/// Once the end of a repair made everything count that lay before the last place that it knew of, or in one
-/// span with it, also what was hurt later: then a store showed an older version, or a block that was deleted,
-/// without a word.
-#[test]
-fn what_is_hurt_after_a_repair_is_no_past_wherever_it_lies() {
-    for (kind, shape) in [NOR, FILE, PAGED, LARGE].into_iter().enumerate() {
-        let (mut images, mut refused) = (0, 0);
-        for seed in 0..sweep(16, 400) {
-            let (story, mut random) = (story_of(shape, seed % 8), Random::new(seed));
-            let len = 1 + random.below(60) as usize;
-            let first = near(&story, &mut random, len);
-            let repaired = repaired(&story, first..first + len, &mut random);
-            let Some((story, is_board)) = repaired else { continue };
-            let mut memory = story.region();
-            let of_repair: Vec<_> = (0..story.image.len())
-                .step_by(shape.segment)
-                .flat_map(|start| {
-                    let records = records(&story.image[start..start + shape.segment]);
-                    let says = |header: Kind| header == Kind::Damage;
-                    let said = records.into_iter().filter(move |(_, of)| says(of.tag.kind()));
-                    said.map(move |(span, _)| start + span.start)
-                })
-                .collect();
-            for attempt in 0..60 / shape.one_in {
-                let _replay = Replay(format!("hurt again, kind {kind}, {seed}.{attempt}"));
-                let mut random = Random::new(seed << 32 | attempt);
-                let len = 1 + random.below(40) as usize;
-                let at = match random.below(4) {
-                    // Near what was hurt first, be it in one span with it.
-                    0 | 1 => (first + random.below(140) as usize).saturating_sub(70),
-                    2 => near(&story, &mut random, len),
-                    _ => of_repair
-                        .get(random.below(of_repair.len() as u64) as usize)
-                        .copied()
-                        .unwrap_or(first),
-                };
-                let mut image = story.image.clone();
-                let fill = [0x00, 0xFF, random.next() as u8][random.below(3) as usize];
-                image.iter_mut().skip(at).take(len).for_each(|byte| *byte = fill);
-                // Where the newest group or header is hit, the past is conceded.
-                if story.conceded(&image).len() > 1 {
-                    continue;
-                }
-                images += 1;
-                refused += u32::from(hurt::asks(&story, &image, &mut memory) > Some(0));
-                hurt::go_on(&story, &image, attempt, is_board);
-            }
-        }
-        println!("hurt again, {}: {images} images, {refused} refused something", shape.name);
-        assert!(refused > images / 10, "{}: {refused} of {images}", shape.name);
-    }
-}
-
-/// Where a segment has lost its header, nothing but the repair tells which one came before it, and where that
-/// ends.
-#[test]
-fn a_segment_before_one_without_a_header_is_not_lost_without_a_word() {
-    let mut images = 0;
-    for seed in 0..sweep(8, 40) {
-        // The ring has turned.
-        let story = story_of(Shape { batches: 400, ids: 28, ..NOR }, seed);
-        for header in (0..story.image.len()).step_by(NOR.segment) {
-            let mut random = Random::new(seed);
-            let Some((story, is_board)) = repaired(&story, header..header + 40, &mut random) else {
-                continue;
-            };
-            let mut memory = story.region();
-            for lost in (0..story.image.len()).step_by(NOR.segment) {
-                let _replay = Replay(format!("story {seed}, {header}, then {lost}"));
-                let mut image = story.image.clone();
-                image[lost..lost + NOR.segment].fill(0xFF);
-                if story.conceded(&image).len() == 1 {
-                    hurt::asks(&story, &image, &mut memory);
-                    hurt::go_on(&story, &image, seed, is_board);
-                    images += 1;
-                }
-            }
-        }
-    }
-    println!("lost before one without a header: {images} images");
 }

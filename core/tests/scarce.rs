@@ -6,10 +6,8 @@
 //! in a second segment, and what lay behind it was not applied.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, sweep};
-use common::{Random, region};
+use crate::common::power::{Replay, sweep};
+use crate::common::{Random, region};
 use kausaldb::format::FoundHeader;
 use kausaldb::state::Limit;
 use kausaldb::storage::{Erased, Geometry};

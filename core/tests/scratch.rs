@@ -2,9 +2,7 @@
 //! body is checked, for the time of the check.
 #![cfg(test)]
 
-mod common;
-
-use common::region;
+use crate::common::region;
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, FormatOptions, Operation, ReadError, StorageEngine,

@@ -6,9 +6,7 @@
 //! A failure prints its seed; `SEED=n` runs that one alone, `CASES=n` more of them.
 #![cfg(test)]
 
-mod common;
-
-use common::{Block, Mix, Model, Op, Random, check, open, verify};
+use crate::common::{Block, Mix, Model, Op, Random, check, open, verify};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
     BlockId, Capacity, Config, Durability, Expect, FormatOptions, IncomingBlock, PutError,

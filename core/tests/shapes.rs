@@ -4,9 +4,7 @@
 //! A failure prints the seed of its case; `SEED=n` runs that case alone, `CASES=n` more of them.
 #![cfg(test)]
 
-mod common;
-
-use common::{Block, Mix, Model, Op, Random, all_ids, check, region, verify};
+use crate::common::{Block, Mix, Model, Op, Random, all_ids, check, region, verify};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
     Capacity, Config, Durability, Expect, FormatOptions, OpenError, StorageEngine, StoreId,

@@ -7,10 +7,8 @@
 //! (`cargo task swarm` does, in release).
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, Scenario};
-use common::{Mix, Model, Op, Random, all_ids, check, read_all, region};
+use crate::common::power::{Replay, Scenario};
+use crate::common::{Mix, Model, Op, Random, all_ids, check, read_all, region};
 use kausaldb::storage::Erased;
 use kausaldb::{Capacity, Durability, Sequence, Storage, StorageEngine, WriteError};
 use kausaldb_sim::{Fault, Shared, SimNor, When};

@@ -2,10 +2,8 @@
 //! the header of a record is hurt, the page that describes it names what it was about.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, sweep};
-use common::{Mix, Model, Op, Random, all_ids, check, open, region, verify};
+use crate::common::power::{Replay, sweep};
+use crate::common::{Mix, Model, Op, Random, all_ids, check, open, region, verify};
 use kausaldb::format::{FoundHeader, Header, Kind, Layout, Record, Salt, SegmentHeader, Subject};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
@@ -297,7 +295,7 @@ fn go_on(
         let block =
             ContextBlock { id: *id, version: 1, source_uri: "", metadata: b"", content: b"anew" };
         engine.put(&block).expect("put");
-        let held = common::Block {
+        let held = crate::common::Block {
             version: 1,
             source_uri: String::new(),
             metadata: Vec::new(),

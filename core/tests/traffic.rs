@@ -4,9 +4,7 @@
 //! `--nocapture` shows them. Where a bound is looser than the aim, the test says which and why.
 #![cfg(test)]
 
-mod common;
-
-use common::{Random, open};
+use crate::common::{Random, open};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, FormatOptions, Stats, StorageEngine, StoreId, Verify,

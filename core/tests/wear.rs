@@ -9,10 +9,8 @@
 //! task sweep`). `--nocapture` shows the maxima.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Lent, Replay, sweep};
-use common::{Random, open, region};
+use crate::common::power::{Lent, Replay, sweep};
+use crate::common::{Random, open, region};
 use kausaldb::storage::{Erased, Geometry, Storage};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, FormatOptions, Stats, StorageEngine, StoreId,

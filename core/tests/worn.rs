@@ -5,10 +5,8 @@
 //! spare; then none was left to move the tail to: seed 37577 of the swarm.
 #![cfg(test)]
 
-mod common;
-
-use common::power::{Replay, SMALL, Scenario, sweep};
-use common::{Mix, Random, region};
+use crate::common::power::{Replay, SMALL, Scenario, sweep};
+use crate::common::{Mix, Random, region};
 use kausaldb::{BlockId, Capacity, ContextBlock, Sequence, StorageEngine, WriteError};
 use kausaldb_sim::{Shared, SimError, SimNor};
 

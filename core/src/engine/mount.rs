@@ -11,8 +11,8 @@ use super::scrub::ScrubCursor;
 use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor, Turn};
-use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, Repair, SegmentHeader};
-use crate::log::{Log, LogBytes, LogError, Step, Walk};
+use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
+use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
 use crate::state::{Doubt, Limit, State, Store};
@@ -162,10 +162,13 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         config: Config,
     ) -> Result<Self, OpenError<S::Error>> {
         // Mounted where it lies: moved out of the result, it would take twice its size of the stack.
-        // Inlined, so that an image whose config is a constant has the repair only if it asks for it.
+        // Inlined, so that an image whose config is a constant has in it only what that asks for.
         let mut opened = Self::carve(storage, region, capacity, config, Mode::Writing);
         if let Ok(engine) = &mut opened {
-            engine.mount()?;
+            match config.on_damage {
+                OnDamage::Refuse => engine.mount_unless_degraded()?,
+                OnDamage::Say | OnDamage::Repair => engine.mount()?,
+            }
             match config.on_damage {
                 OnDamage::Repair => engine.repair_if_asked()?,
                 OnDamage::Say | OnDamage::Refuse => {}
@@ -322,15 +325,48 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             return Ok(());
         }
         self.mode = Mode::Lost;
-        self.store.state.clear();
-        self.store.log.forget();
-        self.mount()?;
+        self.forget();
+        match self.config.on_damage {
+            OnDamage::Refuse => self.mount_unless_degraded()?,
+            OnDamage::Say | OnDamage::Repair => self.mount()?,
+        }
         self.mode = Mode::Writing;
         self.repair_if_asked()
     }
 
-    #[inline(never)]
+    /// Finds the store on the medium, and makes it ready.
     fn mount(&mut self) -> Result<(), OpenError<S::Error>> {
+        self.mount_or_stop(true).map(|_| ())
+    }
+
+    /// The same, but for a degraded store, which is refused.
+    #[inline(never)]
+    fn mount_unless_degraded(&mut self) -> Result<(), OpenError<S::Error>> {
+        if self.mount_or_stop(false)? {
+            return Ok(());
+        }
+        // A reader sees all that is there, before a byte is written.
+        let mode = core::mem::replace(&mut self.mode, Mode::ReadOnly);
+        self.forget();
+        let looked = self.mount();
+        self.mode = mode;
+        looked?;
+        if let Some(Damage { segment, offset, .. }) = self.lost {
+            return Err(OpenError::Degraded { segment, offset });
+        }
+        self.forget();
+        self.mount()
+    }
+
+    fn forget(&mut self) {
+        self.store.state.clear();
+        self.store.log.forget();
+    }
+
+    /// Mounts; or stops before a byte is written where the store may be degraded, unless somebody `looked`.
+    /// Whether it did not stop.
+    #[inline(never)]
+    fn mount_or_stop(&mut self, looked: bool) -> Result<bool, OpenError<S::Error>> {
         self.tail = TailCursor::default();
         self.scrub = ScrubCursor::default();
         self.verified.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
@@ -365,7 +401,9 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             recount(&mut self.store)?;
         }
         if writes {
-            self.refuse_if_degraded(&replay, &newest, keeps_newest)?;
+            if !looked && self.may_be_degraded(&replay, &newest) {
+                return Ok(false);
+            }
             queue_free_slots(&mut self.store.log, newest.slot, replay.lost.is_some());
             let Store { log, state, .. } = &mut self.store;
             let given = log.next_node.min(state.index.capacity());
@@ -383,7 +421,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
             replay.last.map_or(Sequence::default(), |at| log.ring.position(at.slot, at.offset));
         // Every number that the log names was taken on the way.
         state.index.rebuild_free_list(|_| true);
-        Ok(())
+        Ok(true)
     }
 
     /// What is lost. A repair that was cut short left records behind the damage, of which none is certain.
@@ -394,44 +432,11 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         Some(Damage::in_doubt(segment, offset))
     }
 
-    /// Refuses to write to a degraded store, if the config asks for that. What is yet to be replayed lies in
-    /// the newest segment, if it is taken over, and may be the end of a repair, or the beginning of one.
-    fn refuse_if_degraded(
-        &mut self,
-        replay: &Replay,
-        newest: &Newest,
-        keeps_newest: bool,
-    ) -> Result<(), OpenError<S::Error>> {
-        if self.config.on_damage != OnDamage::Refuse {
-            return Ok(());
-        }
-        let lost = match newest.survey.repair.filter(|_| !keeps_newest) {
-            Some((Repair::Began, segment, offset)) => Some(Damage::new(segment, offset)),
-            Some((Repair::Ended, ..)) if replay.lost.is_some() => {
-                self.know_damage(newest)?;
-                replay.lost.filter(|_| self.store.log.ring.unknown_damage().is_some())
-            }
-            Some(_) => None,
-            None => self.doubt(replay.lost),
-        };
-        match lost {
-            Some(Damage { segment, offset, .. }) => Err(OpenError::Degraded { segment, offset }),
-            None => Ok(()),
-        }
-    }
-
-    /// Takes up what the newest segment says that repairs know of. (Records behind it prove that it will say
-    /// so when it is copied, too.)
-    fn know_damage(&mut self, newest: &Newest) -> Result<(), LogError<S::Error>> {
-        let Store { storage, log, .. } = &mut self.store;
-        let first = log.layout().first_offset();
-        let mut walk = Walk::new(newest.slot, first, newest.survey.end).unproven();
-        while let Step::Record { header, .. } = walk.next(log.on(storage).erased())? {
-            if let Record::Damage { says: Repair::Knows, segment, detail } = header.record {
-                log.ring.know_damage((segment, detail), log.retired);
-            }
-        }
-        Ok(())
+    /// Whether it takes a look at all records to tell whether the store is degraded: something is lost or was
+    /// repaired, and what is yet to be written again may say more of it.
+    fn may_be_degraded(&self, replay: &Replay, newest: &Newest) -> bool {
+        let lost = replay.lost.is_some() || self.store.state.doubt.is_some();
+        lost || newest.survey.tells_of_repair
     }
 
     /// Applies every record of the chain.

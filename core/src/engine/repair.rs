@@ -115,8 +115,8 @@ impl<S: Storage> StorageEngine<'_, S> {
             log.sync(storage)?;
         }
         self.lost = Some(Damage::in_doubt(segment, offset));
-        // Each turn makes known what is hurt in one segment.
-        loop {
+        // Each turn makes known what is hurt in one segment, or retires it.
+        while self.store.log.ring.unknown_damage().is_some() {
             self.have_step_room()?;
             let ring = &self.store.log.ring;
             let Some(hurt) = ring.unknown_damage().map(|slot| ring.slot(slot)) else { break };

@@ -35,6 +35,8 @@ pub(super) struct Replay {
     pub(super) damaged: u32,
     /// The last of them, unless a repair ended that knew of all.
     pub(super) lost: Option<Damage>,
+    /// The end of the last segment that is hurt otherwise than a repair knew.
+    otherwise: Option<Damage>,
     /// Whether the store is to open with the memory that there is, whatever damage has cost.
     gives_way: bool,
     /// Changes, lists and deletions that were given up for that.
@@ -151,13 +153,35 @@ impl Replay {
                 self.end_half_run(store, at)?;
                 self.last = Some(at);
                 self.apply(store, outline, at)?;
-                // What is hurt and no repair knows of was hurt later.
-                if let Subject::Damage { says: Repair::Ended, .. } = outline.subject {
-                    let knows_all = store.log.ring.unknown_damage().is_none();
-                    let ends = knows_all || planted::is(Fault::RepairEndsAll);
-                    self.lost = self.lost.filter(|_| !ends);
+                if let Subject::Damage { says, segment, .. } = outline.subject {
+                    self.note_repair(&store.log, says, segment);
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// What a repair said was applied. Where it ended, what is left counts, unless something is hurt of which
+    /// it did not know. That was hurt later; or, in a segment that it knew otherwise, what was lost is back,
+    /// wherever in it that lies.
+    fn note_repair(&mut self, log: &Log<'_>, says: Repair, number: u32) {
+        let unknown = log.ring.unknown_damage();
+        match says {
+            Repair::Began => {}
+            Repair::Knows => {
+                let slots = log.ring.chain().map(|slot| log.ring.slot(slot));
+                let otherwise =
+                    slots.filter(|slot| slot.number() == number && !slot.is_damage_known());
+                otherwise.for_each(|slot| {
+                    self.otherwise = later(self.otherwise, Damage::new(number, slot.end()))
+                });
+            }
+            Repair::Ended if unknown.is_none() || planted::is(Fault::RepairEndsAll) => {
+                (self.lost, self.otherwise) = (None, None);
+            }
+            Repair::Ended => {
+                self.lost =
+                    self.otherwise.map_or(self.lost, |otherwise| later(self.lost, otherwise));
             }
         }
     }
@@ -281,6 +305,11 @@ impl Replay {
             _ => state.apply(storage, log, outline, location),
         }
     }
+}
+
+/// The later one of two places in the log.
+fn later(one: Option<Damage>, other: Damage) -> Option<Damage> {
+    one.filter(|one| !one.is_within((other.segment, other.offset))).or(Some(other))
 }
 
 /// A block that this capacity could not move is refused when it is met, not when the tail reaches it.

@@ -3,7 +3,7 @@
 use super::error::{GeometryField, OpenError};
 use crate::format::{
     FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, LAYOUT_BYTES, LAYOUT_OFFSET, Layout,
-    MAGIC, NotAHeader, Place, Predecessor, Record, Repair, SegmentHeader,
+    MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
 };
 use crate::log::{Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -289,9 +289,8 @@ pub(super) struct Survey {
     /// The newest segment that is retired by a record here, and by a record here that another follows.
     pub(super) retired: u32,
     retired_firm: u32,
-    /// The last record that says that a repair began or ended, if nothing is lost behind it: which of the
-    /// two, and the place that it names.
-    pub(super) repair: Option<(Repair, u32, u32)>,
+    /// Whether a repair speaks in it.
+    pub(super) tells_of_repair: bool,
     /// What it takes to copy the records but for the last: bytes, with their entries in index pages.
     pub(super) copy_bytes: u64,
     /// How many of them that are.
@@ -366,7 +365,6 @@ impl Survey {
                         walk.skip_to(offset + bytes);
                     } else {
                         survey.holes += u32::from(!in_hole);
-                        survey.repair = None;
                         in_hole = true;
                         walk.skip_to(offset + log.layout().align());
                     }
@@ -391,14 +389,10 @@ impl Survey {
         if let Record::Retire { segment, .. } = header.record {
             self.retired = self.retired.max(segment);
         }
-        if let Record::Damage { says, segment, detail } = header.record {
-            if says != Repair::Knows {
-                self.repair = Some((says, segment, detail));
-            }
-        }
+        self.tells_of_repair |= kind == Kind::Damage;
         if self.holes > 0 && kind != Kind::Index && self.in_use.is_none() {
-            // In a fresh segment nothing lies behind a mark but marks, of which the third says that there were
-            // two; and nothing but these, or the first record of all, says that what lies before is durable.
+            // In a fresh segment only marks lie behind a mark, and the third tells that two were there; and
+            // only these, and the first record of all, say that what lies before them is durable.
             let is_first = offset == log.layout().first_offset();
             let is_of_opening = header.record == Record::Mark { closes: false };
             if self.first_mark.is_some() || header.tag.marked() && !is_first && !is_of_opening {

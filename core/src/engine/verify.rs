@@ -247,7 +247,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
                     }
                     Step::Invalid { offset } => {
                         if !in_damage {
-                            report.add(hole(log, Place { slot: at, offset }, state));
+                            let span = (Place { slot: at, offset }, walk.end());
+                            report.add(hole(log, storage, state, span)?);
                         }
                         in_damage = true;
                         walk.skip_to(offset + log.layout().align());
@@ -428,17 +429,30 @@ fn check_header<S: Storage>(
     let segment = log.ring.slot(slot).number();
     let header = read_header(storage, log.layout(), slot)?;
     if header.is_none_or(|header| header.number != segment) {
-        return Ok(Some(hole(log, Place { slot, offset: 0 }, state)));
+        return Ok(Some(name_hole(log, Place { slot, offset: 0 }, state, false)));
     }
     let is_whole = header_is_whole(storage, log.layout(), slot)?;
     Ok((!is_whole).then_some(Finding::OneBit { segment, offset: 0, id: None }))
 }
 
-/// Where there should be something valid, and is not: it is lost, unless a repair has ended that knew of it.
-fn hole(log: &Log<'_>, at: Place, state: &State<'_>) -> Finding {
+/// A span without records, which starts at a place and goes up to some offset.
+fn hole<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    state: &State<'_>,
+    (at, end): (Place, u32),
+) -> Result<Finding, LogError<S::Error>> {
+    // What is needed was there when the store was opened, and is hurt since.
+    let (_, is_needed) = state.damaged_span(&mut log.on(storage), at, end)?;
+    Ok(name_hole(log, at, state, is_needed))
+}
+
+/// Where there should be something valid, and is not: it is lost, unless a repair knew of all that was hurt
+/// in that segment when the store was opened, and did not stop half way.
+fn name_hole(log: &Log<'_>, at: Place, state: &State<'_>, is_needed: bool) -> Finding {
     let (hurt, offset) = (log.ring.slot(at.slot), at.offset);
     let segment = hurt.number();
-    if hurt.is_damage_known() && state.doubt.is_none() {
+    if hurt.is_damage_known() && state.doubt.is_none() && !is_needed {
         Finding::Repaired { segment, offset }
     } else {
         Finding::NoRecord { segment, offset }

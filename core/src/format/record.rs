@@ -132,8 +132,8 @@ pub enum Record {
         says: Repair,
         /// Number of the segment in which they are lost.
         segment: u32,
-        /// Where they should start in it, in bytes; where the repair knows of damage, the check over all of it
-        /// that is in this segment.
+        /// Where they should start in it, in bytes; where the repair knows of damage, the check over all that
+        /// is in this segment.
         detail: u32,
     },
 }

@@ -93,14 +93,15 @@ impl Slot {
         }
     }
 
-    /// Check over the spans of a live segment in which there should be records, and are none; 0 if there are
-    /// no such spans.
+    /// Check over the damage of a live segment; 0 if there is none.
     pub const fn damage(&self) -> u32 {
+        debug_assert!(matches!(self.state(), SlotState::Live), "the word holds something else");
         self.word >> REST_SHIFT
     }
 
-    /// Whether a repair knows of all of these.
+    /// Whether a repair knows of all damage of the live segment.
     pub const fn is_damage_known(&self) -> bool {
+        debug_assert!(matches!(self.state(), SlotState::Live), "the word holds something else");
         self.word & KNOWN != 0
     }
 
@@ -348,7 +349,7 @@ impl<'r> Ring<'r> {
         self.with(self.chain.last, |slot| {
             slot.end = segment.end;
             slot.index = segment.index;
-            // The flags are not those of a header that was read: this run wrote it.
+            // What its own header said is not asked any more; what is known of damage stays.
             slot.word = slot.word & !(FLAGS & !KNOWN) | if segment.sealed { SEALED } else { 0 };
         });
     }
@@ -359,32 +360,34 @@ impl<'r> Ring<'r> {
         self.with(slot, |slot| {
             let words = [slot.damage(), start, end];
             let check = words.iter().fold(Crc::new(), |crc, word| crc.and(&word.to_le_bytes()));
-            let check = (check.get() >> REST_SHIFT).max(1);
-            slot.set(slot.word & FLAGS & !KNOWN, check);
+            slot.set(slot.word & FLAGS & !KNOWN, (check.get() >> REST_SHIFT).max(1));
         });
     }
 
-    /// Notes that a repair knows of this damage in a segment: of all that is there, if the check is the same.
-    /// Where that segment is not retired, and is not there, it is lost: the one behind it did not name it any
-    /// more, and lacks it.
-    pub fn know_damage(&mut self, (number, check): (u32, u32), retired: u32) {
+    /// Notes that a repair knew of the damage in a segment that has this check. If it is another one now, the
+    /// segment was hurt later, or what was lost is back. What a later repair knew of counts.
+    pub fn knew_damage(&mut self, (number, check): (u32, u32), retired: u32) {
         let Some(at) = self.chain().find(|slot| self.slot(*slot).number >= number) else { return };
         let slot = self.slot(at);
         if slot.number != number {
-            if number > retired && !slot.is_damage_known() {
+            if number > retired {
+                // It is lost, and the one behind it did not name it any more, and lacks it.
                 self.found_damage(at, number, 0);
             }
         } else if slot.damage() == check {
             self.with(at, |slot| slot.word |= KNOWN);
+        } else if slot.damage() == 0 {
+            // All of it is back: what the repair made count is not what is there.
+            self.found_damage(at, 0, 0);
+        } else {
+            self.with(at, |slot| slot.word &= !KNOWN);
         }
     }
 
     /// The oldest live segment with damage of which no repair knows, as a slot.
     pub fn unknown_damage(&self) -> Option<u32> {
-        self.chain().find(|slot| {
-            let slot = self.slot(*slot);
-            slot.damage() != 0 && !slot.is_damage_known()
-        })
+        let is_unknown = |slot: &Slot| slot.damage() != 0 && !slot.is_damage_known();
+        self.chain().find(|slot| is_unknown(&self.slot(*slot)))
     }
 
     /// Takes the oldest segment out of the chain; its slot is neither live nor free until

@@ -280,7 +280,7 @@ impl<'r> State<'r> {
     fn apply_damage(&mut self, log: &mut Log<'r>, outline: &Outline, at: Location) {
         let Subject::Damage { says, segment, detail } = outline.subject else { return };
         if says == Repair::Knows {
-            return log.ring.know_damage((segment, detail), log.retired);
+            return log.ring.knew_damage((segment, detail), log.retired);
         }
         if let Some(Doubt { segment, offset, location }) = self.doubt.take() {
             let began = Record::Damage { says: Repair::Began, segment, detail: offset };

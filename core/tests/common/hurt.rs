@@ -1,5 +1,5 @@
-//! What is asked of stores that were hurt: every answer is right, or says that it is not known; after a repair
-//! nothing contradicts itself, and the store goes on.
+//! What is asked of stores that were hurt: every answer is right, or says that it is not known; behind a
+//! repair nothing contradicts itself, and the store goes on.
 
 use super::stories::{CONFIG, Story};
 use super::{Block, Mix, Model, Op, Random, all_ids, check, read_all, region};

@@ -11,6 +11,6 @@ use crate::{Failure, House, takes_nothing};
 /// it.
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
     takes_nothing("swarm", arguments)?;
-    let test = "test --release -p kausaldb --features std --test swarm -- --nocapture";
+    let test = "test --release -p kausaldb --features std --test faults -- --nocapture swarm::";
     Line::cargo(test).with("CASES", "30000").run(house)
 }
