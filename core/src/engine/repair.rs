@@ -8,7 +8,8 @@
 //!
 //! What repair writes lies behind the damage, and may be the past itself: a tail that moves on takes old
 //! versions with it. So the first record says that a repair began, lives until its end, and makes all that
-//! the log says uncertain. Cut short, or failed, it leaves the store degraded, and is called again.
+//! the log says uncertain; and one for each segment that is hurt says what the repair knows of, since its end
+//! makes no other damage count. Cut short, or failed, it leaves the store degraded, and is called again.
 
 use super::StorageEngine;
 use super::damage::{Damage, OnDamage};
