@@ -221,7 +221,7 @@ fn marks_that_are_hurt_do_not_take_what_came_behind_them() {
 fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
     let mut images = 0;
     for shape in [NOR, FILE, PAGED] {
-        for seed in 0..sweep(3, 30) {
+        for seed in 0..sweep(3, 12) {
             let story = story_of(shape, seed);
             let mut memory = story.region();
             for step in 0.. {

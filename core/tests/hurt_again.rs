@@ -302,7 +302,11 @@ fn verify_tells_what_is_hurt_now_from_what_was_repaired() {
         };
         engine.repair().expect("repair");
         let verified = engine.verify(|_| ()).expect("verify");
-        assert!(verified.lost == 0 && verified.harmless > 0, "{verified:?}");
+        assert_eq!(verified.lost, 0, "{verified:?}");
+        if verified.harmless == 0 {
+            // The tail has passed it.
+            continue;
+        }
         // The records of blocks that are needed.
         for (span, header) in records(&story.image[start..start + NOR.segment]) {
             let at = start + span.start;

@@ -281,6 +281,8 @@ pub(super) struct Survey {
     prelude: Option<u32>,
     /// How many of them there are up to the first one behind damage that only a segment in use can hold.
     in_use: Option<u32>,
+    /// Whether the last record is an index page, and says that what lies before it is durable.
+    page_is_marked: bool,
     /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
     /// it.
     pub(super) last: Option<Found>,
@@ -390,12 +392,17 @@ impl Survey {
             self.retired = self.retired.max(segment);
         }
         self.tells_of_repair |= kind == Kind::Damage;
+        // (A page of the index that stands before a record says in its place that what lies before is durable.)
+        let is_marked = header.tag.marked() || self.page_is_marked;
+        self.page_is_marked = kind == Kind::Index && is_marked;
         if self.holes > 0 && kind != Kind::Index && self.in_use.is_none() {
             // In a fresh segment only marks lie behind a mark, and the third tells that two were there; and
             // only these, and the first record of all, say that what lies before them is durable.
-            let is_first = offset == log.layout().first_offset();
-            let is_of_opening = header.record == Record::Mark { closes: false };
-            if self.first_mark.is_some() || header.tag.marked() && !is_first && !is_of_opening {
+            let is_of_use = match header.record {
+                Record::Mark { closes } => closes,
+                _ => is_marked && offset != log.layout().first_offset(),
+            };
+            if self.first_mark.is_some() || is_of_use {
                 self.in_use = Some(self.records + 1);
             }
         }
