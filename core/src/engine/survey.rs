@@ -392,7 +392,7 @@ impl Survey {
             self.retired = self.retired.max(segment);
         }
         self.tells_of_repair |= kind == Kind::Damage;
-        // (A page of the index that stands before a record says in its place that what lies before is durable.)
+        // (A page of the index before a record says in its place that what lies before is durable.)
         let is_marked = header.tag.marked() || self.page_is_marked;
         self.page_is_marked = kind == Kind::Index && is_marked;
         if self.holes > 0 && kind != Kind::Index && self.in_use.is_none() {
