@@ -215,6 +215,38 @@ fn marks_that_are_hurt_do_not_take_what_came_behind_them() {
     println!("hurt in the segment of an opening: {images} images, {refused} refused something");
 }
 
+/// Its header may be lost as well, if its first record is there to find it by.
+#[test]
+fn a_header_that_is_lost_with_the_marks_behind_it_takes_nothing_without_a_word() {
+    let mut images = 0;
+    for shape in [NOR, FILE, PAGED] {
+        for seed in 0..sweep(20, 200) {
+            let mut story = reopened(shape, seed);
+            let segment = &story.image[story.newest..story.newest + shape.segment];
+            let of_opening = records(segment);
+            let first = of_opening.iter().position(|(_, of)| of.tag.kind() == Kind::Mark);
+            let marks = of_opening.get(first.unwrap_or(0)..).unwrap_or_default();
+            let is_mark = |(_, of): &&(_, Header)| of.tag.kind() == Kind::Mark;
+            let count = marks.iter().take_while(is_mark).count();
+            // (A first record that is one of the marks is lost with them; then nobody finds the segment.)
+            if first == Some(0) || count != 3 || marks.len() < 6 {
+                continue;
+            }
+            let mut memory = story.region();
+            let mut image = story.image.clone();
+            image[story.newest..story.newest + HEADER].fill(0xEE);
+            let (from, end) = (marks[0].0.start, marks[2].0.end);
+            image[story.newest + from..story.newest + end].fill(0xEE);
+            let _replay = Replay(format!("{}, {seed}", shape.name));
+            // Nothing but the newest state is as good.
+            story.states.truncate(1);
+            assert!(asks(&story, &image, &mut memory) > Some(0), "it is not degraded");
+            images += 1;
+        }
+    }
+    assert!(images > 5, "{images} images");
+}
+
 /// What an opening left that was cut before its second mark does not count, whatever it holds and however it
 /// was hurt since: the opening before it stands unchanged.
 #[test]

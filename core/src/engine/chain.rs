@@ -74,9 +74,10 @@ pub(super) fn find_newest<S: Storage>(
         let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (slot, header.number);
         let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
         let mut survey = Survey::of(log, storage, slot, (proven, end))?;
-        // Without its header a segment counts only if it is what an opening left that returned. Whatever else
-        // lies there may be what a recovery left that was cut short, and an erase that was cut as well.
-        if !survey.counts(&header) || read.is_none() && !survey.is_proven_fresh() {
+        // Without its header a segment counts only if it is what an opening left that returned, or in use.
+        // Whatever else lies there may be what a recovery left that was cut short, and an erase that was cut
+        // as well.
+        if !survey.counts(&header) || read.is_none() && !survey.was_in_use() {
             // On a medium that keeps write order, it was written behind the whole segment that it names.
             let seals = log.layout().geometry().keeps_write_order && !header.recovery;
             seal = header.predecessor.filter(|before| seals && before.sealed);

@@ -320,6 +320,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// until `recover` is called again and succeeds. Only where it was the repair that failed, for which
     /// the config asks, the store is open, and degraded: what is certain can be read, and writes need
     /// `recover` again.
+    /// Where a degraded store is refused, [`damage`](Self::damage) says what is lost.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());
@@ -351,13 +352,21 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let looked = self.mount();
         self.mode = mode;
         looked?;
-        if let Some(Damage { segment, offset, .. }) = self.lost {
-            return Err(OpenError::Degraded { segment, offset });
-        }
+        self.refuse_if_degraded()?;
         self.forget();
-        self.mount()
+        self.mount()?;
+        // (What could be read then, and not now.)
+        self.refuse_if_degraded()
     }
 
+    fn refuse_if_degraded(&self) -> Result<(), OpenError<S::Error>> {
+        match self.lost {
+            Some(Damage { segment, offset, .. }) => Err(OpenError::Degraded { segment, offset }),
+            None => Ok(()),
+        }
+    }
+
+    /// Back to what is known of a store that is not mounted.
     fn forget(&mut self) {
         self.store.state.clear();
         self.store.log.forget();

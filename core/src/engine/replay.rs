@@ -7,7 +7,7 @@
 
 use super::damage::Damage;
 use crate::format::{Kind, Outline, Place, Repair, Subject};
-use crate::log::{Log, LogError, ReadLog, TableStep, TableWalk};
+use crate::log::{Log, LogError, ReadLog, Slot, TableStep, TableWalk};
 use crate::planted::{self, Fault};
 use crate::state::{ApplyError, Limit, Store};
 use crate::storage::Storage;
@@ -169,12 +169,14 @@ impl Replay {
         match says {
             Repair::Began => {}
             Repair::Knows => {
-                let slots = log.ring.chain().map(|slot| log.ring.slot(slot));
-                let otherwise =
-                    slots.filter(|slot| slot.number() == number && !slot.is_damage_known());
-                otherwise.for_each(|slot| {
-                    self.otherwise = later(self.otherwise, Damage::new(number, slot.end()))
-                });
+                // The segment itself, or the one that lacks it.
+                let mut slots = log.ring.chain().map(|slot| log.ring.slot(slot));
+                let told_of = slots.find(|slot| slot.number() >= number);
+                let is_other = |slot: &Slot| slot.damage() != 0 && !slot.is_damage_known();
+                if let Some(slot) = told_of.filter(is_other) {
+                    let up_to = Damage::new(slot.number(), slot.end());
+                    self.otherwise = later(self.otherwise, up_to);
+                }
             }
             Repair::Ended if unknown.is_none() || planted::is(Fault::RepairEndsAll) => {
                 (self.lost, self.otherwise) = (None, None);

@@ -367,6 +367,7 @@ impl Survey {
                         walk.skip_to(offset + bytes);
                     } else {
                         survey.holes += u32::from(!in_hole);
+                        survey.page_is_marked = false;
                         in_hole = true;
                         walk.skip_to(offset + log.layout().align());
                     }
@@ -457,12 +458,16 @@ impl Survey {
 
     /// Whether what makes it count is itself followed by a valid record.
     pub(super) fn is_firm(&self, header: &SegmentHeader) -> bool {
-        let is_used = self.in_use.is_some_and(|proof| self.records > proof);
-        if header.recovery { self.is_proven_fresh() || is_used } else { self.records >= 2 }
+        if header.recovery { self.was_in_use() } else { self.records >= 2 }
+    }
+
+    /// Whether it was used behind an opening that returned, for certain: something follows the proof of that.
+    pub(super) fn was_in_use(&self) -> bool {
+        self.is_proven_fresh() || self.in_use.is_some_and(|proof| self.records > proof)
     }
 
     /// Whether this is a fresh segment of an opening that returned: something follows its proof.
-    pub(super) fn is_proven_fresh(&self) -> bool {
+    fn is_proven_fresh(&self) -> bool {
         self.prelude.is_some_and(|prelude| self.records > prelude)
     }
 

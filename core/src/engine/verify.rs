@@ -22,7 +22,8 @@ pub enum Finding {
         offset: u32,
     },
     /// The same, or a segment's header that is lost, where a repair has made count what is left: it stays
-    /// until the tail has passed it.
+    /// until the tail has passed it. (What was hurt in the same segment since the store was opened, and is
+    /// not needed, is told from that by the next opening.)
     Repaired {
         /// Number of the segment.
         segment: u32,
@@ -429,7 +430,9 @@ fn check_header<S: Storage>(
     let segment = log.ring.slot(slot).number();
     let header = read_header(storage, log.layout(), slot)?;
     if header.is_none_or(|header| header.number != segment) {
-        return Ok(Some(name_hole(log, Place { slot, offset: 0 }, state, false)));
+        // What an opening has read is lost since.
+        let was_there = log.ring.beginning(slot).is_some();
+        return Ok(Some(name_hole(log, Place { slot, offset: 0 }, state, was_there)));
     }
     let is_whole = header_is_whole(storage, log.layout(), slot)?;
     Ok((!is_whole).then_some(Finding::OneBit { segment, offset: 0, id: None }))

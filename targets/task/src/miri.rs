@@ -43,7 +43,7 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Failure> {
 }
 
 fn miri(target: &str) -> Line {
-    let tests = "--lib --test behaviour --test faults";
+    let tests = "--lib --test behaviour";
     let arguments = format!(
         "run nightly cargo miri test -p kausaldb --features std {tests} {target} -- {ROOMS} {ENGINE}"
     );

@@ -48,10 +48,14 @@ fn steps() -> Vec<Step> {
     steps.push(Step::line("docs", docs));
     steps.extend([
         cargo("host tests", "test --workspace"),
-        // What is different there is the checksum: what goes wrong with power and media is tested above.
+        // What is different there are checksums and sorting: most of what may go wrong is tested above.
         cargo(
             "core tests without std",
             "test -p kausaldb --lib --test behaviour --test golden --test hostile",
+        ),
+        cargo(
+            "repairs without std",
+            "test -p kausaldb --test faults -- repairs:: hurt_again:: damaged_lists::",
         ),
         cargo(
             "core for Cortex-M4, with defmt",
