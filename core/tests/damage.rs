@@ -195,27 +195,38 @@ fn reopened(shape: Shape, seed: u64) -> Story {
 /// were there.
 #[test]
 fn marks_that_are_hurt_do_not_take_what_came_behind_them() {
+    // What failed once, and is tried always: the page of an index had taken the flag of the record behind it.
+    const FAILED_ONCE: [(Shape, u64, usize, usize); 1] = [(PAGED, 13, 200, 1608)];
     let (mut images, mut refused) = (0, 0);
+    let mut hurt = |story: &Story, len: usize, at: usize, memory: &mut [MaybeUninit<u8>]| {
+        let _replay = Replay(format!("{}, {len} at {at}", story.shape.name));
+        let len = len.min(story.group.start - at);
+        let mut image = story.image.clone();
+        image[story.newest + at..story.newest + at + len].fill(0xEE);
+        refused += u32::from(asks(story, &image, memory) > Some(0));
+        images += 1;
+    };
+    for (shape, seed, len, at) in FAILED_ONCE {
+        let story = reopened(shape, seed);
+        hurt(&story, len, at, &mut story.region());
+    }
     for shape in [NOR, FILE, PAGED] {
         for seed in 0..sweep(7, 70) {
+            let _replay = Replay(format!("story {seed}"));
             let story = reopened(shape, seed);
             let mut memory = story.region();
             for at in (HEADER..story.group.start).step_by(sweep(12, 4) as usize) {
                 for len in [4, 12, 40, 200] {
-                    let _replay = Replay(format!("{}, {seed}, {len} at {at}", shape.name));
-                    let len = len.min(story.group.start - at);
-                    let mut image = story.image.clone();
-                    image[story.newest + at..story.newest + at + len].fill(0xEE);
-                    refused += u32::from(asks(&story, &image, &mut memory) > Some(0));
-                    images += 1;
+                    hurt(&story, len, at, &mut memory);
                 }
             }
         }
     }
     println!("hurt in the segment of an opening: {images} images, {refused} refused something");
+    assert!(refused > images / 2, "{refused} of {images}");
 }
 
-/// Its header may be lost as well, if its first record is there to find it by.
+/// The header of an opening's segment may be lost with its marks, if its first record is there to find it by.
 #[test]
 fn a_header_that_is_lost_with_the_marks_behind_it_takes_nothing_without_a_word() {
     let mut images = 0;

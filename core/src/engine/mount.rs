@@ -166,12 +166,12 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         let mut opened = Self::carve(storage, region, capacity, config, Mode::Writing);
         if let Ok(engine) = &mut opened {
             match config.on_damage {
+                OnDamage::Say => engine.mount()?,
                 OnDamage::Refuse => engine.mount_unless_degraded()?,
-                OnDamage::Say | OnDamage::Repair => engine.mount()?,
-            }
-            match config.on_damage {
-                OnDamage::Repair => engine.repair_if_asked()?,
-                OnDamage::Say | OnDamage::Refuse => {}
+                OnDamage::Repair => {
+                    engine.mount()?;
+                    engine.repair_if_asked()?;
+                }
             }
         }
         opened
@@ -319,8 +319,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// As [`open`](Self::open). What the store holds is then not known: reads are refused like writes,
     /// until `recover` is called again and succeeds. Only where it was the repair that failed, for which
     /// the config asks, the store is open, and degraded: what is certain can be read, and writes need
-    /// `recover` again.
-    /// Where a degraded store is refused, [`damage`](Self::damage) says what is lost.
+    /// `recover` again. Where a degraded store is refused, [`damage`](Self::damage) says what is lost.
     pub fn recover(&mut self) -> Result<(), OpenError<S::Error>> {
         if self.mode == Mode::ReadOnly {
             return Ok(());
@@ -355,7 +354,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.refuse_if_degraded()?;
         self.forget();
         self.mount()?;
-        // (What could be read then, and not now.)
+        // What the reader could read may be lost by now. Then a segment was written, and no more is.
         self.refuse_if_degraded()
     }
 

@@ -90,17 +90,11 @@ impl Replay {
         let mut hole = None;
         // Ends with the segment: every turn moves on by the alignment at least.
         loop {
-            let step = walk.next(&mut store.log, &mut store.storage)?;
-            let ends_hole = match step {
-                TableStep::Invalid { .. } => None,
-                TableStep::Record { offset, .. } => hole.take().map(|start| (start, offset)),
-                TableStep::End => hole.take().map(|start| (start, end)),
-            };
-            if let Some((start, end)) = ends_hole {
-                store.log.ring.found_damage(slot, start, end);
-            }
-            match step {
-                TableStep::End => return Ok(()),
+            match walk.next(&mut store.log, &mut store.storage)? {
+                TableStep::End => {
+                    end_hole(&mut store.log, slot, hole.take(), end);
+                    return Ok(());
+                }
                 TableStep::Invalid { offset } if planted::is(Fault::DamageRefusesTheStore) => {
                     return Err(store.log.corrupt(Place { slot, offset }).into());
                 }
@@ -117,6 +111,7 @@ impl Replay {
                     walk.skip_to(offset + store.log.layout().align());
                 }
                 TableStep::Record { outline, offset } => {
+                    end_hole(&mut store.log, slot, hole.take(), offset);
                     let place = Place { slot, offset };
                     self.record(store, &outline, place, &walk)?;
                 }
@@ -306,6 +301,13 @@ impl Replay {
             Subject::List { .. } => Ok(()),
             _ => state.apply(storage, log, outline, location),
         }
+    }
+}
+
+/// A span without records ends here, if one began.
+fn end_hole(log: &mut Log<'_>, slot: u32, start: Option<u32>, end: u32) {
+    if let Some(start) = start {
+        log.ring.found_damage(slot, start, end);
     }
 }
 

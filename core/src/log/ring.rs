@@ -349,8 +349,7 @@ impl<'r> Ring<'r> {
         self.with(self.chain.last, |slot| {
             slot.end = segment.end;
             slot.index = segment.index;
-            // What its own header said is not asked any more; what is known of damage stays.
-            slot.word = slot.word & !(FLAGS & !KNOWN) | if segment.sealed { SEALED } else { 0 };
+            slot.word = slot.word & !SEALED | if segment.sealed { SEALED } else { 0 };
         });
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn a_small_budget() {
 }
 
 /// What is hurt after a repair was not repaired, be it in one span with what was.
-pub fn hurt_after_a_repair() {
+pub(crate) fn hurt_after_a_repair() {
     let (mut device, places) = small_blocks();
     device.image_mut()[places[5]..places[5] + 4].fill(0xEE);
     let mut engine = open(device, FILE.capacity(), FILE.config()).expect("open");

@@ -21,7 +21,7 @@ const NOTICED: [(Fault, Rule); 35] = [
     (Fault::MovedNotSynced, Rule::RetireSynced),
     (Fault::RetireNotSynced, Rule::RetireSynced),
     (Fault::EraseLeftOut, Rule::ErasedBefore),
-    (Fault::CountsWithoutMarks, Rule::FreshContent),
+    (Fault::CountsWithoutMarks, Rule::Recovered),
     (Fault::NoThirdMark, Rule::ThreeMarks),
     (Fault::TrustsTheEnd, Rule::HeaderTells),
     (Fault::TornBodyCounts, Rule::HeaderTells),
@@ -46,7 +46,7 @@ const NOTICED: [(Fault, Rule); 35] = [
     (Fault::TombstoneMoved, Rule::NeverMoved),
     (Fault::MarksUnsynced, Rule::MarkAfterSync),
     (Fault::CloseUnmarked, Rule::Closed),
-    (Fault::TearIsDamage, Rule::Recovered),
+    (Fault::TearIsDamage, Rule::OldestFirst),
     (Fault::OlderWins, Rule::LiveRewritten),
 ];
 

@@ -51,7 +51,7 @@ fn steps() -> Vec<Step> {
         // What is different there are checksums and sorting: most of what may go wrong is tested above.
         cargo(
             "core tests without std",
-            "test -p kausaldb --lib --test behaviour --test golden --test hostile",
+            "test -p kausaldb --lib --test behaviour --test golden --test hostile --test ring",
         ),
         cargo(
             "repairs without std",
