@@ -2,7 +2,8 @@
 //! answer is right or says that it is not known, and after a repair the store goes on. Closed stores and such
 //! as were not, on flash, on a file, and in large segments, whose index pages name what was hurt.
 //!
-//! `KAUSAL_SWEEP=full` in the environment flips every bit, and takes many more seeds.
+//! `KAUSAL_SWEEP=full` in the environment flips every bit, and takes many more seeds; with `KAUSAL_KIND=4` as
+//! well, of that one of the six kinds of store.
 #![cfg(test)]
 
 use crate::common::hurt::*;
@@ -32,13 +33,21 @@ fn only() -> Option<[u64; 3]> {
     Some(numbers.try_into().expect("KAUSAL_ONLY=kind.story.attempt"))
 }
 
+/// The kinds of store, with their numbers: all, or the one of `KAUSAL_KIND`.
+fn kinds() -> impl Iterator<Item = (usize, Shape)> {
+    let only = std::env::var("KAUSAL_KIND").ok();
+    let only: Option<usize> = only.map(|kind| kind.parse().expect("KAUSAL_KIND=0 to 5"));
+    assert!(only.is_none_or(|only| only < SHAPES.len()), "KAUSAL_KIND=0 to 5");
+    SHAPES.into_iter().enumerate().filter(move |(kind, _)| only.is_none_or(|only| only == *kind))
+}
+
 /// What failed once, and is tried always: a change that a board's opening gave up was pending again at the
 /// next one, though a repair had ended, in a place on which nobody had counted.
 const FAILED_ONCE: [[u64; 3]; 1] = [[0, 1, 696]];
 
 /// Hurts the images of a few stories of each kind in many ways, of which `hurt` draws one.
 fn hurt_all(what: &str, tries: u64, hurt: impl Fn(&Story, &mut Vec<u8>, &mut Random)) {
-    for (kind, shape) in SHAPES.into_iter().enumerate() {
+    for (kind, shape) in kinds() {
         let (mut stores, mut refused, mut none) = (0, 0, 0);
         for seed in 0..sweep(4, 40) {
             if only().is_some_and(|only| only[..2] != [kind as u64, seed]) {
@@ -96,7 +105,7 @@ fn bytes_to_flip(story: &Story) -> Vec<usize> {
 
 #[test]
 fn one_flipped_bit_is_mended() {
-    for (kind, shape) in SHAPES.into_iter().enumerate() {
+    for (kind, shape) in kinds() {
         for seed in 0..sweep(2, 10) {
             let story = story_of(shape, seed);
             let mut memory = story.region();
@@ -573,7 +582,7 @@ const FILLER: u8 = 0xA5;
 /// So what holds of overwritten spans holds of these.
 #[test]
 fn a_span_that_cannot_be_read_is_as_an_overwritten_one() {
-    for (kind, shape) in SHAPES.into_iter().enumerate() {
+    for (kind, shape) in kinds() {
         let story = story_of(shape, 1);
         let mut memory = story.region();
         for seed in 0..sweep(60, 1500) / shape.one_in {

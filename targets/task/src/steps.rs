@@ -14,7 +14,7 @@ use std::time::Instant;
 pub(crate) struct Line {
     program: &'static str,
     arguments: Vec<String>,
-    variable: Option<(&'static str, &'static str)>,
+    variables: Vec<(&'static str, &'static str)>,
     folder: PathBuf,
 }
 
@@ -22,7 +22,7 @@ impl Line {
     /// `program` with `arguments`, which are separated by spaces.
     pub(crate) fn new(program: &'static str, arguments: &str) -> Self {
         let arguments = arguments.split_whitespace().map(String::from).collect();
-        Self { program, arguments, variable: None, folder: PathBuf::new() }
+        Self { program, arguments, variables: Vec::new(), folder: PathBuf::new() }
     }
 
     /// `cargo` with `arguments`, which are separated by spaces.
@@ -30,9 +30,10 @@ impl Line {
         Self::new("cargo", arguments)
     }
 
-    /// The same with an environment variable set.
-    pub(crate) fn with(self, name: &'static str, value: &'static str) -> Self {
-        Self { variable: Some((name, value)), ..self }
+    /// The same with one more environment variable set.
+    pub(crate) fn with(mut self, name: &'static str, value: &'static str) -> Self {
+        self.variables.push((name, value));
+        self
     }
 
     /// The same in `folder`, counted from the repository's root: cargo looks for its configuration there.
@@ -47,7 +48,7 @@ impl Line {
     pub(crate) fn run(&self, house: &House) -> Result<(), Failure> {
         let mut command = Command::new(self.program);
         command.args(&self.arguments).stdin(Stdio::null());
-        command.current_dir(house.root.join(&self.folder)).envs(self.variable);
+        command.current_dir(house.root.join(&self.folder)).envs(self.variables.iter().copied());
         inherit_no_package(&mut command);
         match command.status() {
             Ok(status) if status.success() => Ok(()),
@@ -75,7 +76,7 @@ impl fmt::Display for Line {
         if self.folder != Path::new("") {
             write!(f, "cd {} && ", quoted(&self.folder.to_string_lossy()))?;
         }
-        if let Some((name, value)) = self.variable {
+        for (name, value) in &self.variables {
             write!(f, "{name}={} ", quoted(value))?;
         }
         f.write_str(self.program)?;

@@ -62,13 +62,15 @@ fn steps() -> Vec<Step> {
             &build("thumbv7em-none-eabihf", "--features kausaldb/defmt"),
         ),
     ]);
-    steps
-        .extend(setup::TARGETS.iter().map(|target| cargo("core for a target", &build(target, ""))));
-    steps.extend(setup::FOREIGN.iter().map(|(target, variable, runner)| {
-        let tests = "test -p kausaldb -p kausaldb-flash -p kausaldb-sim --lib --test golden";
-        let tests = Line::cargo(&format!("{tests} --target {target}")).with(variable, runner);
-        Step::line("tests on a foreign processor", tests)
-    }));
+    // One command for all targets: cargo builds for two at a time.
+    steps.push(cargo("core for every target", &build(&setup::TARGETS.join(" --target "), "")));
+    let foreign: Vec<_> = setup::FOREIGN.iter().map(|(target, ..)| *target).collect();
+    let tests = "test -p kausaldb -p kausaldb-flash -p kausaldb-sim --lib --test golden";
+    let tests = format!("{tests} --target {}", foreign.join(" --target "));
+    let tests = setup::FOREIGN
+        .iter()
+        .fold(Line::cargo(&tests), |line, (_, variable, runner)| line.with(variable, runner));
+    steps.push(Step::line("tests on foreign processors", tests));
     for (name, folder, targets) in IMAGES {
         let format = Line::cargo("fmt --check").within(folder);
         steps.push(Step::line("formatting of the image", format));
@@ -122,7 +124,7 @@ fn lints() -> [Step; 4] {
     ]
 }
 
-/// A build of the core and the flash adapter for `target`.
+/// A build of the core and the flash adapter for `target`, which may go on with ` --target another`.
 fn build(target: &str, features: &str) -> String {
     format!(
         "build -p kausaldb -p kausaldb-flash --no-default-features {features} --target {target}"
