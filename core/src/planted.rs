@@ -121,6 +121,8 @@ pub enum Fault {
     CutShortUnsaid,
     /// A repair ends the damage that it knew of, and no other.
     RepairEndsAll,
+    /// An opening that takes a segment over copies all that counts in it.
+    TakesOverInPart,
 }
 
 #[cfg(feature = "planted")]

@@ -191,7 +191,8 @@ fn copy_records<S: Storage>(
             // It was valid when it was surveyed.
             return Err(log.corrupt(Place { slot, offset: walk.at() }));
         };
-        if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) {
+        let leaves_out = planted::is(Fault::TakesOverInPart) && walk.at() >= until;
+        if !matches!(header.tag.kind(), Kind::Mark | Kind::Retire | Kind::Index) && !leaves_out {
             let how = if header.tag.in_batch() { CopyAs::InBatch } else { CopyAs::Single };
             log.copy(storage, Place { slot, offset }, &header, how)?;
         }

@@ -25,7 +25,7 @@ use slots::NEARLY_FULL;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the checks below notice: faults alone, and those that cover for each other together.
-const FAULTS: [&[Fault]; 53] = [
+const FAULTS: [&[Fault]; 54] = [
     &[Fault::HeaderNotSynced],
     &[Fault::EraseLeftOut],
     &[Fault::CountsWithoutMarks],
@@ -76,6 +76,7 @@ const FAULTS: [&[Fault]; 53] = [
     &[Fault::ScanShowsDead],
     &[Fault::CutShortUnsaid],
     &[Fault::RepairEndsAll],
+    &[Fault::TakesOverInPart],
     &[Fault::ProvenUnprotected, Fault::RetiredLastFirst],
     &[Fault::RetireNotSynced, Fault::RetiredUsedNext],
     &[Fault::MovedNotSynced, Fault::RetireNotSynced, Fault::RetiredUsedNext],

@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// What the model notices, and by which rule. Most other faults break no rule of the ring: they misread, or
 /// refuse, or need damage or a storage that fails. Of those that do, these loads do not come to where
 /// `NoReserve`, `BatchSizeUncounted`, `ProvenUnprotected`, `RetireBelieved` and `CopiesWhatIsTorn` show.
-const NOTICED: [(Fault, Rule); 35] = [
+const NOTICED: [(Fault, Rule); 36] = [
     (Fault::RetiredUsedNext, Rule::OldestFirst),
     (Fault::HeaderNotSynced, Rule::HeaderFirst),
     (Fault::HighestErasedNext, Rule::OldestFirst),
@@ -48,6 +48,7 @@ const NOTICED: [(Fault, Rule); 35] = [
     (Fault::CloseUnmarked, Rule::Closed),
     (Fault::TearIsDamage, Rule::OldestFirst),
     (Fault::OlderWins, Rule::LiveRewritten),
+    (Fault::TakesOverInPart, Rule::FreshContent),
 ];
 
 /// How the model puts it that a rule was broken, the quickest load first.

@@ -16,6 +16,7 @@ use crate::{Failure, House, setup, takes_nothing};
 use machine::Machine;
 use size::Budget;
 use std::fs;
+use std::thread;
 
 /// Where the images are, counted from the repository's root.
 pub(crate) const FOLDER: &str = "targets/boards";
@@ -132,23 +133,35 @@ pub(crate) fn check(house: &House) -> Result<(), Failure> {
     // Leaves the image of the same run on the host.
     Line::cargo("test --quiet --package flight-recorder --test boards").run(house)?;
     machine::build_plugin(house)?;
-    for board in BOARDS {
-        eprintln!("    {}", board.name);
-        // As anyone would run it.
-        Line::cargo("run --quiet --release --locked").within(board.folder()).run(house)?;
-        let machine = Machine::of(house, board)?;
-        dump_opens_on_the_host(&machine)?;
-        images_are_the_same(board, &machine)?;
-        size::check(board, &machine)?;
-        heap_is_watched(&machine)?;
-        if board.name == NVMC_BOARD {
-            stack::check(&machine)?;
-            cuts::check(&machine)?;
-            cuts::notice_what_is_planted(&machine)?;
-        }
-        if board.name == large::BOARD {
-            large::check(house, board)?;
-        }
+    // Images are linked on one processor, as QEMU runs on one: the next is built while one runs.
+    thread::scope(|scope| {
+        let built = scope.spawn(|| {
+            let build = |board: &Board| {
+                Line::cargo("build --quiet --release --locked").within(board.folder()).run(house)
+            };
+            BOARDS.iter().try_for_each(build)
+        });
+        BOARDS.iter().try_for_each(|board| check_board(house, board))?;
+        built.join().map_err(|_| Failure::Failed("the images could not be built".into()))?
+    })
+}
+
+fn check_board(house: &House, board: &Board) -> Result<(), Failure> {
+    eprintln!("    {}", board.name);
+    // As anyone would run it.
+    Line::cargo("run --quiet --release --locked").within(board.folder()).run(house)?;
+    let machine = Machine::of(house, board)?;
+    dump_opens_on_the_host(&machine)?;
+    images_are_the_same(board, &machine)?;
+    size::check(board, &machine)?;
+    heap_is_watched(&machine)?;
+    if board.name == NVMC_BOARD {
+        stack::check(&machine)?;
+        cuts::check(&machine)?;
+        cuts::notice_what_is_planted(&machine)?;
+    }
+    if board.name == large::BOARD {
+        large::check(house, board)?;
     }
     Ok(())
 }
