@@ -355,3 +355,58 @@ fn no_number_is_given_twice_where_recoveries_fail_as_well() {
     println!("{cuts} cuts");
     assert!(cuts > 100, "{cuts} cuts");
 }
+
+/// Writes and syncs, writes on, fails the next sync and then a recovery at its `at`th sync, write or read. What
+/// another recovery shows must be there after a power cut that takes all that was not synced.
+fn is_kept(seed: u64, refused: SimFault, at: u64) {
+    let scenario = Scenario { seed, durability: Durability::OnSync, ..FILE };
+    let _replay = Replay(format!("{refused:?} {at}, {scenario:?}"));
+    let (mut random, mut version) = (Random::new(seed), 0);
+    let (capacity, config) = (scenario.capacity(), scenario.config());
+    let (held, mut memory) = (Shared::new(scenario.device()), region(&capacity));
+    let opened = StorageEngine::open(held.clone(), &mut memory, capacity, config);
+    let mut engine = opened.expect("opens");
+    let mut states = vec![Model::default()];
+    let (synced, unsynced) = (1 + random.below(30) as usize, 1 + random.below(6) as usize);
+    for batch in 0..synced + unsynced {
+        if batch == synced {
+            engine.sync().expect("sync");
+        }
+        let mut model = states[batch].clone();
+        let ops = scenario.mix.batch(&mut random, &mut version);
+        write(&mut engine, &mut model, &ops);
+        states.push(model);
+    }
+    held.with(|nor| nor.inject(SimFault::FailedSync, When::Call(0)));
+    engine.sync().expect_err("it was to fail");
+    held.with(|nor| nor.inject(refused, When::Call(at)));
+    engine.recover().expect_err("it was to fail");
+    engine.recover().expect("recover");
+    engine.sync().expect("sync");
+    let ids = all_ids(&scenario.mix);
+    let shown = read_all(&mut engine, &ids);
+    assert_eq!((engine.stats().damaged, engine.damage()), (0, None), "after recovery");
+    drop(engine);
+    held.with(|nor| {
+        nor.cut_at(0);
+        nor.sync().expect_err("the power is cut");
+        nor.power_on_with(Aftermath { unsynced: Survivors::None, ..Aftermath::default() });
+    });
+    let opened = StorageEngine::open(held, &mut memory, capacity, config);
+    let mut engine = opened.expect("opens again");
+    assert_eq!((engine.stats().damaged, engine.damage()), (0, None), "after the power cut");
+    assert_eq!(read_all(&mut engine, &ids), shown, "what a recovery shows is kept");
+    assert!(states[synced..].contains(&shown), "no batches up to some batch");
+}
+
+/// A recovery that failed behind its first segment's header took that for the last place that was durable, and
+/// the next one believed what the sync before had lost.
+#[test]
+fn what_a_failed_sync_lost_stays_void_where_recoveries_fail_as_well() {
+    for seed in 0..sweep(40, 2000) {
+        for at in 0..4 {
+            is_kept(seed, SimFault::FailedSync, at);
+            is_kept(seed, SimFault::FailedWrite, at);
+        }
+    }
+}

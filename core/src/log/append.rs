@@ -413,9 +413,17 @@ impl<'r> Log<'r> {
     pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         self.flush(storage)?;
         self.sync_storage(storage)?;
-        self.synced = Some(Synced { number: self.head_number(), end: self.at });
+        // What a recovery writes counts when it has come to its end: before that, where it failed, what was in
+        // doubt still is.
+        if !self.in_doubt || self.synced.is_none() {
+            self.note_synced();
+        }
         self.mark_next = !planted::is(Fault::NeverMarks);
         Ok(())
+    }
+
+    fn note_synced(&mut self) {
+        self.synced = Some(Synced { number: self.head_number(), end: self.at });
     }
 
     /// Makes durable what was written before this log knew of it.
@@ -435,9 +443,10 @@ impl<'r> Log<'r> {
         self.synced.filter(|_| self.in_doubt)
     }
 
-    /// A recovery voided what was in doubt.
+    /// A recovery voided what was in doubt, and synced what it wrote.
     pub fn end_doubt(&mut self) {
         self.in_doubt = false;
+        self.note_synced();
     }
 
     /// Seals the open segment, with its last index page if it has pages, and opens the next one.
