@@ -294,10 +294,15 @@ fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
                 if left.newest == story.newest || marks > 1 {
                     continue;
                 }
-                for (span, _) in &records {
-                    let at = left.newest + span.start;
-                    let _replay = Replay(format!("{}, {seed}, {step}, at {at}", shape.name));
+                let starts = records.iter().map(|(span, _)| left.newest + span.start);
+                let hurts = starts.flat_map(|at| [(at, HEADER), (at, 0)]);
+                // The ordinary run takes the header away at every second step.
+                let every = sweep(2, 1);
+                for (at, header) in hurts.skip((step % every) as usize).step_by(every as usize) {
+                    let _replay =
+                        Replay(format!("{}, {seed}, {step}, at {at}, {header}", shape.name));
                     let mut image = left.image.clone();
+                    image[left.newest..left.newest + header].fill(0xEE);
                     image[at..at + 4].iter_mut().for_each(|byte| *byte ^= 0xA5);
                     let device = shape.device(&image);
                     let opened =

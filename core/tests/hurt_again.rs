@@ -227,16 +227,20 @@ fn what_is_back_after_a_repair_is_no_past() {
     }
 }
 
-/// Whether openings say that the store of an image is degraded: one that says so, and one that refuses it.
-fn is_degraded(shape: &Shape, image: &[u8]) -> [bool; 2] {
+/// Whether openings say that the store of an image is degraded: a reader's, one that says so, and one that
+/// refuses it.
+fn is_degraded(shape: &Shape, image: &[u8]) -> [bool; 3] {
     let (capacity, mut memory) = (shape.ample(), region(&shape.ample()));
+    let device = shape.device(image);
+    let reader = StorageEngine::open_read_only(device, &mut memory, capacity, CONFIG);
+    let reads = reader.expect("it opens").damage().is_some();
     let say = StorageEngine::open(shape.device(image), &mut memory, capacity, CONFIG);
     let say = say.expect("it opens").damage().is_some();
     let config = Config { on_damage: OnDamage::Refuse, ..CONFIG };
     let refuse = StorageEngine::open(shape.device(image), &mut memory, capacity, config);
     let is_refused = matches!(&refuse, Err(OpenError::Degraded { .. }));
     assert!(is_refused || refuse.is_ok(), "{:?}", refuse.err());
-    [say, is_refused]
+    [reads, say, is_refused]
 }
 
 /// Once an opening that refuses degraded stores looked for what a repair had said in the newest segment in a
@@ -252,8 +256,8 @@ fn an_opening_that_refuses_agrees_with_one_that_says() {
             image[at..at + 60].fill(0xEE);
             let mut agree = |image: &[u8], what: &str| {
                 let _replay = Replay(format!("{}, {seed}, {what}", shape.name));
-                let [say, refuse] = is_degraded(&shape, image);
-                assert_eq!(say, refuse);
+                let [reads, say, refuse] = is_degraded(&shape, image);
+                assert_eq!([reads, say], [say, refuse]);
                 images += 1;
                 degraded += u32::from(say);
             };

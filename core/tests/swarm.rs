@@ -339,8 +339,16 @@ impl Life {
         Ok(())
     }
 
-    /// Mends the medium and lets the engine recover; false if power failed meanwhile.
+    /// Mends the medium and lets the engine recover, which it may have tried before that; false if power failed
+    /// meanwhile.
     fn recover(&mut self, engine: &mut StorageEngine<'_, Shared>) -> bool {
+        if self.random.one_in(2) {
+            // Whatever comes of it, another one follows.
+            let _ = engine.recover();
+            if !self.held.with(|nor| nor.has_power()) {
+                return false;
+            }
+        }
         self.held.with(SimNor::mend);
         if self.random.one_in(3) {
             return false;

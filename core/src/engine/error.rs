@@ -63,7 +63,7 @@ pub enum OpenError<E> {
         capacity: u64,
     },
     /// Records are lost here, and the config asks for a store that is whole
-    /// ([`OnDamage::Refuse`](super::OnDamage::Refuse)). Nothing was written.
+    /// ([`OnDamage::Refuse`](super::OnDamage::Refuse), which says what was written: as a rule nothing).
     Degraded {
         /// Number of the segment.
         segment: u32,

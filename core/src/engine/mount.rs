@@ -342,19 +342,18 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// The same, but for a degraded store, which is refused.
     #[inline(never)]
     fn mount_unless_degraded(&mut self) -> Result<(), OpenError<S::Error>> {
-        if self.mount_or_stop(false)? {
-            return Ok(());
+        if !self.mount_or_stop(false)? {
+            // A reader sees all that is there, before a byte is written.
+            let mode = core::mem::replace(&mut self.mode, Mode::ReadOnly);
+            self.forget();
+            let looked = self.mount();
+            self.mode = mode;
+            looked?;
+            self.refuse_if_degraded()?;
+            self.forget();
+            self.mount()?;
         }
-        // A reader sees all that is there, before a byte is written.
-        let mode = core::mem::replace(&mut self.mode, Mode::ReadOnly);
-        self.forget();
-        let looked = self.mount();
-        self.mode = mode;
-        looked?;
-        self.refuse_if_degraded()?;
-        self.forget();
-        self.mount()?;
-        // What the reader could read may be lost by now. Then a segment was written, and no more is.
+        // What could be read may be lost by now. Then a segment was written, and no more is.
         self.refuse_if_degraded()
     }
 
@@ -369,6 +368,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     fn forget(&mut self) {
         self.store.state.clear();
         self.store.log.forget();
+        (self.damaged, self.lost, self.gave_way) = (0, None, None);
     }
 
     /// Mounts; or stops before a byte is written where the store may be degraded, unless somebody `looked`.

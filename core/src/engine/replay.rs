@@ -167,7 +167,9 @@ impl Replay {
                 // The segment itself, or the one that lacks it.
                 let mut slots = log.ring.chain().map(|slot| log.ring.slot(slot));
                 let told_of = slots.find(|slot| slot.number() >= number);
-                let is_other = |slot: &Slot| slot.damage() != 0 && !slot.is_damage_known();
+                let is_there = |slot: &Slot| slot.number() == number || number > log.retired;
+                let is_other =
+                    |slot: &Slot| is_there(slot) && slot.damage() != 0 && !slot.is_damage_known();
                 if let Some(slot) = told_of.filter(is_other) {
                     let up_to = Damage::new(slot.number(), slot.end());
                     self.otherwise = later(self.otherwise, up_to);

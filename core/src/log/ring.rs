@@ -373,7 +373,7 @@ impl<'r> Ring<'r> {
                 // It is lost, and the one behind it did not name it any more, and lacks it.
                 self.found_damage(at, number, 0);
             }
-        } else if slot.damage() == check {
+        } else if slot.damage() == check && check != 0 {
             self.with(at, |slot| slot.word |= KNOWN);
         } else if slot.damage() == 0 {
             // All of it is back: what the repair made count is not what is there.
