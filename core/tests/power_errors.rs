@@ -401,8 +401,8 @@ fn is_kept(seed: u64, refused: SimFault, at: u64) {
     assert!(states[synced..].contains(&shown), "no batches up to some batch");
 }
 
-/// A recovery that failed behind its first segment's header took that for the last place that was durable, and
-/// the next one believed what the sync before had lost.
+/// A recovery that failed behind its segment's header took that for the last place that was durable, and the
+/// next one believed what the sync before had lost.
 #[test]
 fn what_a_failed_sync_lost_stays_void_where_recoveries_fail_as_well() {
     for seed in 0..sweep(40, 2000) {

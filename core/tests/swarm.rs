@@ -339,7 +339,7 @@ impl Life {
         Ok(())
     }
 
-    /// Mends the medium and lets the engine recover, which it may have tried before that; false if power failed
+    /// Mends the medium and lets the engine recover, which it may have tried before; false if power failed
     /// meanwhile.
     fn recover(&mut self, engine: &mut StorageEngine<'_, Shared>) -> bool {
         if self.random.one_in(2) {

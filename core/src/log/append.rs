@@ -413,7 +413,7 @@ impl<'r> Log<'r> {
     pub fn sync<S: Storage>(&mut self, storage: &mut S) -> Result<(), LogError<S::Error>> {
         self.flush(storage)?;
         self.sync_storage(storage)?;
-        // What a recovery writes counts when it has come to its end: before that, where it failed, what was in
+        // What a recovery writes counts when it has come to its end. Where it failed before that, what was in
         // doubt still is.
         if !self.in_doubt || self.synced.is_none() {
             self.note_synced();
