@@ -25,6 +25,7 @@ const PLACES: usize = 3;
 const NONE: u32 = u32::MAX;
 
 const HAS_BLOCK: u32 = 1;
+/// The batch changes an edge here. (One that it says and that is known is no change.)
 const LINKED: u32 = 2;
 const FRESH: u32 = 4;
 
@@ -303,20 +304,17 @@ impl<'r> Plan<'r> {
         }
         let mut source = self.see(store, batch, at, 0)?;
         let (source_number, new) = self.number(store, &mut source)?;
-        let touched = source.entry.flags & LINKED != 0;
-        source.entry.flags |= LINKED;
         if new {
             push(records, Record::Node { number: source_number, id: edge.source });
         }
         self.keep(source);
         let mut target = self.see(store, batch, at, 1)?;
         let (target_number, new) = self.number(store, &mut target)?;
-        let touched = touched && target.entry.flags & LINKED != 0;
-        target.entry.flags |= LINKED;
         if new {
             push(records, Record::Node { number: target_number, id: edge.target });
         }
         self.keep(target);
+        let touched = source.entry.flags & target.entry.flags & LINKED != 0;
         if !touched && records.is_empty() {
             let key = EdgeKey { kind: edge.kind.0, number: target_number };
             let Store { storage, log, state } = store;
@@ -324,6 +322,10 @@ impl<'r> Plan<'r> {
                 return Ok(());
             }
         }
+        source.entry.flags |= LINKED;
+        target.entry.flags |= LINKED;
+        self.keep(source);
+        self.keep(target);
         let (source, target) = (source_number, target_number);
         push(records, Record::Edge(EdgeChange { source, kind: edge.kind, target, add: true }));
         Ok(())

@@ -168,12 +168,27 @@ struct Plan {
 
 /// What an opening must do, by this reading; where it may do one thing or the other, both.
 pub fn expected(format: &Format, reading: &Reading) -> Result<Vec<Expected>, Broken> {
+    let mut expected = expected_if(format, reading, true)?;
+    if format.is_ordered && reading.is_shaky {
+        // A header that was begun is read twice: its number may be known, and what it says of the segment
+        // before it be gone.
+        expected.extend(expected_if(format, reading, false)?);
+    }
+    Ok(expected)
+}
+
+/// The same, if a header that was begun is believed what it says of the segment before it, or if it is not.
+fn expected_if(
+    format: &Format,
+    reading: &Reading,
+    believes: bool,
+) -> Result<Vec<Expected>, Broken> {
     let mut segments: BTreeMap<u32, Segment> = (0..format.segments)
         .filter_map(|slot| {
             Some((slot, Segment::read(format, &reading.image, slot, format.segment_bytes)?))
         })
         .collect();
-    if format.is_ordered {
+    if format.is_ordered && believes {
         let begun = segments.values().filter(|segment| !segment.head.is_fresh && !segment.counts());
         let followed: Vec<Before> = begun.filter_map(|segment| segment.head.before).collect();
         for Before { slot, number, .. } in followed {
