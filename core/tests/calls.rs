@@ -33,8 +33,8 @@ fn an_acknowledged_batch_costs_one_sync_beside_those_of_segments() {
     assert!(turns.0 > 20 && turns.1 > 10, "{turns:?} segments were opened and retired");
 }
 
-/// Bug: an edge of a node to itself was written again where a batch said it twice. Fix: what is known does not
-/// count as touched.
+/// Bug: an edge of a node to itself was written again where a batch said it twice. Fix: what is known does
+/// not count as touched.
 #[test]
 fn what_is_known_is_not_written_however_often_a_batch_says_it() {
     let mut engine = open(SMALL.device(), SMALL.capacity(), SMALL.config()).expect("open");
