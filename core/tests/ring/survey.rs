@@ -8,6 +8,7 @@ use super::decode::{Before, Format, Head, Record, What};
 use super::meaning::Meaning;
 use super::rules::{Broken, Rule, hold};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 
 /// Free slots up to which the newest segment is taken over whenever it fits.
 const SCARCE: usize = 4;
@@ -128,8 +129,17 @@ impl Segment {
 #[derive(Clone)]
 pub struct Reading {
     pub image: Vec<u8>,
-    /// Whether some of it may read otherwise the next time.
-    pub is_shaky: bool,
+    /// What may read otherwise the next time.
+    pub shaky: Vec<Range<usize>>,
+}
+
+impl Reading {
+    /// Whether the header in a slot may read otherwise the next time.
+    fn has_shaky_header(&self, format: &Format, slot: u32) -> bool {
+        let start = (slot * format.segment_bytes) as usize;
+        let end = start + format.first_offset() as usize;
+        self.shaky.iter().any(|span| span.start < end && start < span.end)
+    }
 }
 
 /// What an opening must do.
@@ -169,7 +179,8 @@ struct Plan {
 /// What an opening must do, by this reading; where it may do one thing or the other, both.
 pub fn expected(format: &Format, reading: &Reading) -> Result<Vec<Expected>, Broken> {
     let mut expected = expected_if(format, reading, true)?;
-    if format.is_ordered && reading.is_shaky {
+    let has_shaky = (0..format.segments).any(|slot| reading.has_shaky_header(format, slot));
+    if format.is_ordered && has_shaky {
         // A header that was begun is read twice: its number may be known, and what it says of the segment
         // before it be gone.
         expected.extend(expected_if(format, reading, false)?);
@@ -177,7 +188,8 @@ pub fn expected(format: &Format, reading: &Reading) -> Result<Vec<Expected>, Bro
     Ok(expected)
 }
 
-/// The same, if a header that was begun is believed what it says of the segment before it, or if it is not.
+/// The same, if a header that was begun, and is shaky, is believed what it says of the segment before it, or if
+/// it is not.
 fn expected_if(
     format: &Format,
     reading: &Reading,
@@ -188,8 +200,11 @@ fn expected_if(
             Some((slot, Segment::read(format, &reading.image, slot, format.segment_bytes)?))
         })
         .collect();
-    if format.is_ordered && believes {
-        let begun = segments.values().filter(|segment| !segment.head.is_fresh && !segment.counts());
+    if format.is_ordered {
+        let is_begun = |segment: &&Segment| !segment.head.is_fresh && !segment.counts();
+        let is_believed =
+            |segment: &&Segment| believes || !reading.has_shaky_header(format, segment.head.slot);
+        let begun = segments.values().filter(is_begun).filter(is_believed);
         let followed: Vec<Before> = begun.filter_map(|segment| segment.head.before).collect();
         for Before { slot, number, .. } in followed {
             let named = segments.get_mut(&slot).filter(|named| named.head.number == number);
@@ -232,7 +247,7 @@ fn expected_if(
                 chain,
                 copied: plan.copied,
                 again: plan.again,
-                is_shaky: reading.is_shaky,
+                is_shaky: !reading.shaky.is_empty(),
                 free: VecDeque::new(),
                 held: held.clone(),
                 released: Vec::new(),

@@ -50,8 +50,9 @@ impl Device {
 
     /// The ways in which the medium may read.
     fn readings(&self) -> Vec<Reading> {
-        let is_shaky = self.spots.iter().any(|spot| spot.ways.len() > 1);
-        let mut readings = vec![Reading { image: self.nor.image().to_vec(), is_shaky }];
+        let shaky = self.spots.iter().filter(|spot| spot.ways.len() > 1);
+        let shaky = shaky.map(|spot| spot.span.clone()).collect();
+        let mut readings = vec![Reading { image: self.nor.image().to_vec(), shaky }];
         for spot in &self.spots {
             let each = |reading: &Reading| {
                 let mut reading = reading.clone();
