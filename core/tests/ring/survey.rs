@@ -188,7 +188,7 @@ pub fn expected(format: &Format, reading: &Reading) -> Result<Vec<Expected>, Bro
     Ok(expected)
 }
 
-/// The same, if a header that was begun, and is shaky, is believed what it says of the segment before it, or if
+/// The same, if a header that was begun and is shaky is believed what it says of the segment before it, or if
 /// it is not.
 fn expected_if(
     format: &Format,
