@@ -10,6 +10,7 @@ mod damaged_lists;
 mod format_cuts;
 mod hurt_again;
 mod mending;
+mod newest_hurt;
 mod power;
 mod power_errors;
 mod power_file;

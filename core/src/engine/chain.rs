@@ -7,7 +7,7 @@
 //! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
-use super::survey::{Survey, living, look_for_header, read_header};
+use super::survey::{Span, Survey, living, look_for_header, read_header};
 use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
 use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
@@ -73,17 +73,13 @@ pub(super) fn find_newest<S: Storage>(
         };
         let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (slot, header.number);
         let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
-        let mut survey = Survey::of(log, storage, slot, (proven, end))?;
-        // Without its header a segment counts only if it is what an opening left that returned, or in use.
-        // Whatever else lies there may be what a recovery left that was cut short, and an erase that was cut
-        // as well.
-        if !survey.counts(&header) || read.is_none() && !survey.was_in_use() {
-            // On a medium that keeps write order, it was written behind the whole segment that it names.
-            let seals = log.layout().geometry().keeps_write_order && !header.recovery;
-            seal = header.predecessor.filter(|before| seals && before.sealed);
+        let headless = read.is_none();
+        let survey = Survey::of(log, storage, slot, Span { headless, proven, end })?;
+        let counts = if headless { survey.counts_headless() } else { survey.counts(&header) };
+        if !counts {
+            seal = named_by_begun(log, &header);
             continue;
         }
-        survey.holes += u32::from(read.is_none());
         let retired = survey.retired.max(header.retired);
         log.saw_number(header.number);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
@@ -100,6 +96,18 @@ pub(super) fn find_newest<S: Storage>(
     // A storage that refuses to be read does not say that there is no store.
     let refused = refused.filter(|_| !planted::is(Fault::RefusalIsNoStore));
     newest.ok_or(refused.map_or(OpenError::NoStore, |error| LogError::Storage(error).into()))
+}
+
+/// What the header of a segment that does not count tells of the one before it: that it was sealed whole.
+fn named_by_begun(log: &mut Log<'_>, header: &SegmentHeader) -> Option<Predecessor> {
+    let before = header.predecessor?;
+    // It may have lost its header, and is then known by this one.
+    if log.ring.slot(before.slot).number() == 0 {
+        log.ring.found(before.slot, before.number, 0);
+    }
+    // On a medium that keeps write order, this header was written behind all of it.
+    let seals = log.layout().geometry().keeps_write_order && !header.recovery;
+    Some(before).filter(|before| seals && before.sealed)
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.
@@ -165,7 +173,7 @@ fn make_up_header<S: Storage>(
     if let Some(before) = predecessor {
         let read = read_header(storage, log.layout(), before.slot);
         if let Some(header) = read.map_err(LogError::Storage)? {
-            let survey = Survey::of(log, storage, before.slot, (0, before.end))?;
+            let survey = Survey::of(log, storage, before.slot, Span::up_to(before.end))?;
             (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
         }
     }
@@ -231,7 +239,10 @@ pub(super) fn link_chain<S: Storage>(
     let mut next = match end {
         Some(end) => {
             let (slot, number) = (newest.slot, newest.header.number);
-            let index = newest.survey.index_before(end);
+            // The last record is not proven, which who writes leaves out: a page that nothing follows names
+            // nothing.
+            let proven = newest.survey.last.map_or(end, |last| end.min(last.offset));
+            let index = newest.survey.index_before(proven);
             Some(Predecessor { slot, number, end, index, sealed: false })
         }
         None => living(newest.header.predecessor, newest.retired),
@@ -274,7 +285,7 @@ fn newest_below<S: Storage>(
         if log.ring.slot(slot).state() == SlotState::Live {
             continue;
         }
-        let survey = Survey::of(log, storage, slot, (0, log.layout().segment_bytes()))?;
+        let survey = Survey::of(log, storage, slot, Span::up_to(log.layout().segment_bytes()))?;
         if survey.counts(&header) {
             let index = survey.index_before(survey.end);
             return Ok(Some(Predecessor { slot, number, end: survey.end, index, sealed: false }));

@@ -33,8 +33,7 @@ pub enum OnDamage {
     /// The store is not opened for writing, and not one byte is written:
     /// [`OpenError::Degraded`](super::OpenError::Degraded). (One that is opened read-only says so, as above.)
     /// Where something is hurt, or was repaired lately, the log is read twice more to tell. Only where the
-    /// storage loses something after that, or where power went right behind a page of the index that alone
-    /// names what is hurt, the opening has written its segment before it is refused.
+    /// storage loses something after that, the opening has written its segment before it is refused.
     Refuse,
     /// What is left counts. `open` and `recover` repair the store right away, which takes as long as
     /// reading all edges. A store that is opened read-only answers from what is left: an edge may be known at

@@ -281,6 +281,8 @@ pub(super) struct Survey {
     prelude: Option<u32>,
     /// How many of them there are up to the first one behind damage that only a segment in use can hold.
     in_use: Option<u32>,
+    /// Whether that is proven by more than marks, of which an opening that was cut may leave the first two.
+    holds_use: bool,
     /// Whether the last record is an index page, and says that what lies before it is durable.
     page_is_marked: bool,
     /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
@@ -301,6 +303,24 @@ pub(super) struct Survey {
     pub(super) end: u32,
     /// Offset of the last index page, and of the last but one; 0 if there is none.
     pages: [u32; 2],
+}
+
+/// What is looked at of a segment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Span {
+    /// Whether its header is lost.
+    pub(super) headless: bool,
+    /// Up to this offset everything was durable once: what is invalid there is damage, and no tear.
+    pub(super) proven: u32,
+    /// Up to this offset it is looked at.
+    pub(super) end: u32,
+}
+
+impl Span {
+    /// Of a segment with its header, of which nothing is proven.
+    pub(super) const fn up_to(end: u32) -> Self {
+        Self { headless: false, proven: 0, end }
+    }
 }
 
 /// A record and where it lies.
@@ -324,20 +344,20 @@ pub(super) struct Run {
 }
 
 impl Survey {
-    /// Walks over the segment in `slot` up to the offset `end`, bodies and all. Up to `proven` everything was
-    /// durable once: what is invalid there is damage, and no tear. O(one segment).
+    /// Walks over the segment in `slot`, bodies and all. O(one segment).
     pub(super) fn of<S: Storage>(
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
-        (proven, end): (u32, u32),
+        Span { headless, proven, end }: Span,
     ) -> Result<Self, LogError<S::Error>> {
         let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).unproven();
         if !planted::is(Fault::TornBodyCounts) {
             walk = walk.checking_bodies();
         }
-        let mut survey = Self { end: first, ..Self::default() };
+        // A header that is lost is damage before the first record.
+        let mut survey = Self { end: first, holes: u32::from(headless), ..Self::default() };
         // Up to here everything was durable when a later record was written.
         let mut proven = proven;
         let mut in_hole = false;
@@ -405,6 +425,7 @@ impl Survey {
             };
             if self.first_mark.is_some() || is_of_use {
                 self.in_use = Some(self.records + 1);
+                self.holds_use = kind != Kind::Mark || is_of_use;
             }
         }
         if kind == Kind::Mark {
@@ -464,6 +485,14 @@ impl Survey {
     /// Whether it was used behind an opening that returned, for certain: something follows the proof of that.
     pub(super) fn was_in_use(&self) -> bool {
         self.is_proven_fresh() || self.in_use.is_some_and(|proof| self.records > proof)
+    }
+
+    /// Whether it counts without its header: it was in use, or holds what nobody writes before it is.
+    ///
+    /// Whatever else lies there may be what a recovery left that was cut short, and an erase that was cut as
+    /// well.
+    pub(super) fn counts_headless(&self) -> bool {
+        self.was_in_use() || self.holds_use
     }
 
     /// Whether this is a fresh segment of an opening that returned: something follows its proof.

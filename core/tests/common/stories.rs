@@ -2,7 +2,7 @@
 //! a word.
 
 use super::{Mix, Model, Random, region};
-use kausaldb::format::{FoundHeader, Header, Salt};
+use kausaldb::format::{FoundHeader, Header, Kind, Salt};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{Capacity, Config, FormatOptions, OnDamage, StorageEngine, StoreId, Verify, format};
 use kausaldb_sim::SimNor;
@@ -142,6 +142,8 @@ pub struct Story {
     pub newest: usize,
     /// The newest synced group, in the newest segment: the record that carries the last mark, and all behind.
     pub group: Range<usize>,
+    /// Whether something in the newest segment says that what lies before it is durable.
+    pub has_groups: bool,
     pub mix: Mix,
 }
 
@@ -213,7 +215,9 @@ impl Story {
         let end = records.last().map_or(HEADER, |(span, _)| span.end);
         let start = records.iter().rev().find(|(_, header)| header.tag.marked());
         let group = start.map_or(end, |(span, _)| span.start)..end;
-        Self { shape, earlier, states, newest, group, image, mix }
+        let is_mark = |header: &Header| header.tag.marked() && header.tag.kind() != Kind::Index;
+        let has_groups = records.iter().skip(1).any(|(_, header)| is_mark(header));
+        Self { shape, earlier, states, newest, group, has_groups, image, mix }
     }
 
     pub fn region(&self) -> Vec<MaybeUninit<u8>> {
@@ -223,7 +227,7 @@ impl Story {
     /// The states that a hurt image may show without a word. Where the newest synced group is hurt, that
     /// cannot be told from a tear: the state before it; where that is more than the last mark of a closed
     /// store, also earlier ones. Where the newest segment's header is gone, only what follows it tells that
-    /// it ever counted.
+    /// it ever counted: a second synced group.
     pub fn conceded(&self, image: &[u8]) -> &[Model] {
         let is_hurt = |span: Range<usize>| {
             let span = self.newest + span.start..self.newest + span.end;
@@ -232,7 +236,8 @@ impl Story {
         let hurts_group = is_hurt(self.group.clone());
         // What is hurt before it as well lies behind a mark that is not there any more.
         let hurts_more = hurts_group && is_hurt(HEADER..self.group.start);
-        if is_hurt(0..HEADER) || hurts_more {
+        let is_found = self.has_groups && !is_hurt(HEADER..self.group.end);
+        if is_hurt(0..HEADER) && !is_found || hurts_more {
             &self.states
         } else if hurts_group && !self.shape.closes {
             &self.states[..2]
