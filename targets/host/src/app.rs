@@ -116,6 +116,8 @@ fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) ->
     let mut store = Store::open_or_create(path, &options.sizes)?;
     let done = index::index(&mut store, &options.directory, &mut Progress::new())?;
     let write_amplification = store.write_amplification()?;
+    // Of what is damaged and not in the tree nobody knows whose it is.
+    let damage = store.damage().map_or(Ok(()), Err);
     store.close()?;
     let (report, seconds) =
         (done.report, (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0);
@@ -125,7 +127,7 @@ fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) ->
             "{}",
             serde_json::to_string(&Summary { report, seconds, write_amplification })?
         )?;
-        return Ok(());
+        return damage;
     }
     let index::Report { files, definitions, edges, skipped, written, removed } = report;
     writeln!(
@@ -141,7 +143,7 @@ fn index_tree(path: &Path, options: &Index, json: bool, out: &mut impl Write) ->
         }
         writeln!(out, "  {} {command} {}", this_command(path), one_line(name))?;
     }
-    Ok(())
+    damage
 }
 
 /// What a summary says of write amplification, where something was written.

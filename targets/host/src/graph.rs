@@ -24,11 +24,17 @@ pub(crate) struct Edges {
 
 /// A store that can be read.
 pub(crate) trait Graph {
-    /// The block with this id.
+    /// The block with this id. One that is damaged is as good as none.
     ///
     /// # Errors
-    /// What is stored is damaged or cannot be read.
+    /// What is stored cannot be read.
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>>;
+
+    /// The version of the block with this id, of a damaged one as well, as far as its header tells.
+    ///
+    /// # Errors
+    /// What is stored cannot be read.
+    fn version(&self, id: &BlockId) -> Outcome<Option<u64>>;
 
     /// The edges of a node in one direction, of one kind or of all.
     ///
@@ -36,10 +42,10 @@ pub(crate) trait Graph {
     /// What is stored is damaged or cannot be read.
     fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges>;
 
-    /// Shows every block in the order in which they were written.
+    /// Shows every block in the order in which they were written, but for damaged ones.
     ///
     /// # Errors
-    /// What is stored is damaged or cannot be read, or what `visit` returns.
+    /// What is stored cannot be read, or what `visit` returns.
     fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome;
 
     /// The ids of all nodes, in order: those with a block, and those that only edges name.
@@ -80,11 +86,18 @@ pub(crate) mod stand_in {
         pub(crate) batches: u64,
         /// Lists that cannot be read.
         pub(crate) hurt: BTreeSet<(BlockId, Direction)>,
+        /// Blocks of which only the version can be read.
+        pub(crate) hurt_blocks: BTreeSet<BlockId>,
     }
 
     impl Graph for Memory {
         fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>> {
-            Ok(self.blocks.get(id).map(|block| BlockRef::from(&block.as_block())))
+            let whole = self.blocks.get(id).filter(|block| !self.hurt_blocks.contains(&block.id));
+            Ok(whole.map(|block| BlockRef::from(&block.as_block())))
+        }
+
+        fn version(&self, id: &BlockId) -> Outcome<Option<u64>> {
+            Ok(self.blocks.get(id).map(|block| block.version))
         }
 
         fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges> {
@@ -99,7 +112,8 @@ pub(crate) mod stand_in {
         }
 
         fn scan(&self, order: Order, visit: &mut Visit<'_>) -> Outcome {
-            let mut blocks: Vec<_> = self.blocks.values().collect();
+            let is_whole = |block: &&Block| !self.hurt_blocks.contains(&block.id);
+            let mut blocks: Vec<_> = self.blocks.values().filter(is_whole).collect();
             if order == Order::NewestFirst {
                 blocks.reverse();
             }
@@ -122,7 +136,10 @@ pub(crate) mod stand_in {
         fn write(&mut self, batch: &[Operation]) -> Outcome<Sequence> {
             for operation in batch {
                 match operation {
-                    Operation::Put(block) => drop(self.blocks.insert(block.id, block.clone())),
+                    Operation::Put(block) => {
+                        self.hurt_blocks.remove(&block.id);
+                        self.blocks.insert(block.id, block.clone());
+                    }
                     Operation::Delete(id) => {
                         self.blocks.remove(id);
                         self.edges.retain(|edge| edge.source != *id && edge.target != *id);

@@ -114,3 +114,58 @@ fn what_cannot_be_listed_is_kept_and_named_once() {
     assert_eq!(run_bound(&case, "export").1, whole);
     assert!(!case.path("other.kdb").exists());
 }
+
+/// Overwrites the file's content, wherever it lies in the store.
+fn hurt(case: &Case, file: &str) {
+    let (path, text) = (case.path("kausal.kdb"), fs::read(case.path(file)).unwrap());
+    let mut image = fs::read(&path).unwrap();
+    let bodies: Vec<_> =
+        (0..image.len() - text.len()).filter(|at| image[*at..].starts_with(&text[..])).collect();
+    assert!(!bodies.is_empty());
+    bodies.iter().for_each(|at| image[at + 10..at + 30].fill(0xEE));
+    fs::write(path, image).unwrap();
+}
+
+/// The id of the block of a file.
+fn id_of(case: &Case, uri: &str) -> String {
+    let (export, uri) = (case.run("export"), format!("\"source_uri\":\"{uri}\""));
+    let line = export.lines().find(|line| line.contains(&uri)).unwrap();
+    let (_, rest) = line.split_once("\"id\":\"").unwrap();
+    rest[..32].to_owned()
+}
+
+/// Indexing stopped at a block that was damaged, and nothing helped but to salvage the store.
+#[test]
+fn indexing_writes_a_damaged_block_anew() {
+    let case = Case::new();
+    write_tree(&case);
+    case.run("index tree");
+    let before = lines(&case.run("export"));
+    let get = format!("get {}", id_of(&case, "m7.rs"));
+    hurt(&case, "tree/m7.rs");
+    case.fails(3, &get, &["damaged record in segment", "kausaldb index", "kausaldb salvage"]);
+    let report = case.run("index tree --json");
+    assert_eq!((figure(&report, "written"), figure(&report, "removed")), (1, 0));
+    let after = lines(&case.run("export"));
+    let changed: Vec<_> = before.symmetric_difference(&after).collect();
+    assert_eq!(changed.len(), 2, "{changed:#?}");
+    assert!(changed.iter().all(|line| line.contains("m7.rs")), "{changed:#?}");
+    assert!(changed.iter().any(|line| line.contains("\"version\":2")), "{changed:#?}");
+    case.run("verify");
+}
+
+/// What is damaged and gone from the tree may be anybody's: it stays, and is told of, until it is deleted.
+#[test]
+fn indexing_leaves_a_damaged_block_that_the_tree_does_not_hold() {
+    let case = Case::new();
+    write_tree(&case);
+    case.run("index tree");
+    let id = &id_of(&case, "m7.rs");
+    hurt(&case, "tree/m7.rs");
+    fs::remove_file(case.path("tree/m7.rs")).unwrap();
+    case.fails(3, "index tree", &["damaged record in segment", "left out", "import"]);
+    case.fails(3, "verify", &[id]);
+    case.feed("import -", &format!("{{\"delete\":{{\"id\":\"{id}\"}}}}\n"));
+    case.run("verify");
+    case.run("index tree");
+}

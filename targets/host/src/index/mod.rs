@@ -5,9 +5,10 @@
 //! makes each node's edges what they should be. What the tree no longer holds is deleted in between.
 //!
 //! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not
-//! what it could not read, which stays as it was. Blocks that were not made by indexing stay (see
-//! [`identity`]), and so do edges of other kinds than those below. The edges of these kinds that start at
-//! a file or definition belong to indexing:
+//! what it could not read, which stays as it was. A block that is damaged is written anew if the tree holds
+//! it; else it stays damaged, since whose it was is not known. Blocks that were not made by indexing stay
+//! (see [`identity`]), and so do edges of other kinds than those below. The edges of these kinds that start
+//! at a file or definition belong to indexing:
 //!
 //! | edge | from | to |
 //! | --- | --- | --- |
@@ -270,18 +271,18 @@ impl<S: GraphMut, W: Watch> Run<'_, S, W> {
         Ok(ids)
     }
 
-    /// Puts a block if what is stored differs; a changed block's version is one more than before.
+    /// Puts a block if what is stored differs, or is damaged; its version is one more than before.
     fn put(&mut self, uri: &str, metadata: &Metadata<'_>, content: &[u8]) -> Outcome<BlockId> {
         let id = identity::of_uri(uri);
         self.seen.insert(id);
         let metadata = serde_json::to_vec(metadata)?;
-        let version = match self.store.find(&id)? {
-            Some(stored) if stored.metadata() == metadata && stored.content() == content => {
-                return Ok(id);
-            }
-            Some(stored) => stored.version().saturating_add(1),
-            None => 1,
-        };
+        if let Some(stored) = self.store.find(&id)?
+            && stored.metadata() == metadata
+            && stored.content() == content
+        {
+            return Ok(id);
+        }
+        let version = self.store.version(&id)?.map_or(1, |version| version.saturating_add(1));
         let content = content.to_vec();
         self.push(Operation::Put(Block {
             id,

@@ -174,3 +174,15 @@ fn what_lies_in_a_skipped_folder_or_file_lies_below_it_and_nothing_else_does() {
         assert!(!lies_below(uri, &skipped), "{uri}");
     }
 }
+
+#[test]
+fn a_damaged_block_is_written_anew_with_the_next_version() {
+    let root = tree(&[MAIN, HELP]);
+    let mut store = Memory::default();
+    run(&mut store, &root);
+    let main = identity::of_uri(MAIN.0);
+    store.hurt_blocks.insert(main);
+    assert_eq!((run(&mut store, &root).written, store.blocks[&main].version), (1, 2));
+    assert!(store.hurt_blocks.is_empty());
+    assert_eq!(run(&mut store, &root).written, 0);
+}

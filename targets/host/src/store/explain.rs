@@ -10,6 +10,9 @@ use std::path::Path;
 
 const SALVAGE: &str = "`kausaldb salvage NEW_STORE` saves what is left, `kausaldb repair` makes it count; \
     or restore a copy";
+/// What ends damage of which is known what it hit.
+const WRITE_ANEW: &str = "a damaged block is well once `kausaldb index` or `import` writes or deletes it, \
+    all else after `kausaldb repair`; `kausaldb salvage NEW_STORE` saves what is left";
 
 /// Why the file cannot be made, opened, read, written or grown.
 pub(super) fn file(path: &Path, error: &FileError) -> Failure {
@@ -108,6 +111,9 @@ pub(super) fn open(path: &Path, error: &OpenError<FileError>) -> Failure {
 pub(super) fn read(path: &Path, error: &ReadError<FileError>) -> Failure {
     match error {
         ReadError::Storage(error) => file(path, error),
+        ReadError::Corrupt { .. } => {
+            Failure::store(format_args!("{}: {error}; {WRITE_ANEW}", path.display()))
+        }
         _ => Failure::store(format_args!("{}: {error}; {SALVAGE}", path.display())),
     }
 }
@@ -121,15 +127,15 @@ pub(super) fn damage(path: &Path, (segment, offset): (u32, u32), records: usize)
     };
     let name = path.display();
     Failure::store(format_args!(
-        "{name}: damaged record in segment {segment} at {offset}{more}; \
-         what is printed is what is left: {SALVAGE}"
+        "{name}: damaged record in segment {segment} at {offset}{more} \
+         left out: {WRITE_ANEW}"
     ))
 }
 
 /// Lists of edges that counting has passed over.
 pub(super) fn lists_unreadable(path: &Path, lists: u64) -> Failure {
     let (name, s) = (path.display(), if lists == 1 { "" } else { "s" });
-    Failure::store(format_args!("{name}: {lists} list{s} of edges cannot be read; {SALVAGE}"))
+    Failure::store(format_args!("{name}: {lists} list{s} of edges cannot be read; {WRITE_ANEW}"))
 }
 
 /// Records are lost of which nobody knows what they held.
@@ -145,13 +151,13 @@ pub(super) fn degraded(path: &Path, segment: u32, offset: u32) -> Failure {
 pub(super) fn beyond_mending(path: &Path, records: u32) -> Failure {
     let (name, s) = (path.display(), if records == 1 { "" } else { "s" });
     Failure::store(format_args!(
-        "{name}: {records} record{s} damaged beyond mending, which `kausaldb verify` names; {SALVAGE}"
+        "{name}: {records} record{s} damaged beyond mending, which `kausaldb verify` names; {WRITE_ANEW}"
     ))
 }
 
 /// Something is lost, as verifying found.
 pub(super) fn lost(path: &Path, what: &str) -> Failure {
-    Failure::store(format_args!("{}: {what}; {SALVAGE}", path.display()))
+    Failure::store(format_args!("{}: {what}; {WRITE_ANEW}", path.display()))
 }
 
 /// Why nothing was written.

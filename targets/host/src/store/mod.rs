@@ -365,12 +365,16 @@ impl Store {
         (lists > 0).then(|| explain::lists_unreadable(&self.path, lists))
     }
 
+    fn pass_over(&self, segment: u32, offset: u32) {
+        self.passed_over.borrow_mut().insert((segment, offset));
+    }
+
     /// What was read; nothing, and it is noted, where a store that is open for reading is damaged.
     fn undamaged<T>(&self, read: Result<T, ReadError<FileError>>) -> Outcome<Option<T>> {
         match read {
             Ok(read) => Ok(Some(read)),
             Err(ReadError::Corrupt { segment, offset }) if self.access == Access::ReadOnly => {
-                self.passed_over.borrow_mut().insert((segment, offset));
+                self.pass_over(segment, offset);
                 Ok(None)
             }
             // That the store is degraded is said at the end, whatever was asked.
@@ -382,7 +386,18 @@ impl Store {
 
 impl Graph for Store {
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>> {
-        Ok(self.undamaged(self.engine()?.find(id))?.flatten())
+        match self.engine()?.find(id) {
+            // Who may write it anew need not be told.
+            Err(ReadError::Corrupt { .. }) if self.access == Access::ReadWrite => Ok(None),
+            found => Ok(self.undamaged(found)?.flatten()),
+        }
+    }
+
+    fn version(&self, id: &BlockId) -> Outcome<Option<u64>> {
+        match self.engine()?.reader().version(id) {
+            Err(ReadError::Corrupt { .. }) => Ok(None),
+            version => Ok(self.undamaged(version)?.flatten()),
+        }
     }
 
     fn edges(&self, id: &BlockId, way: Direction, kind: Option<EdgeKind>) -> Outcome<Edges> {
@@ -407,11 +422,14 @@ impl Graph for Store {
         let mut query = self.engine()?.reader().query(workspace);
         let scan = query.scan(order).map_err(|error| explain::read(&self.path, &error))?;
         loop {
-            match self.undamaged(query.next_block(&scan))? {
-                Some(Some(block)) if visit(block)?.is_continue() => {}
-                Some(_) => break,
+            match query.next_block(&scan) {
+                Ok(Some(block)) if visit(block)?.is_continue() => {}
+                Ok(_) => break,
                 // That one cannot be read; the next may.
-                None => {}
+                Err(ReadError::Corrupt { segment, offset }) => self.pass_over(segment, offset),
+                Err(error) => {
+                    self.undamaged::<()>(Err(error))?;
+                }
             }
         }
         Ok(())
