@@ -123,6 +123,10 @@ pub enum Fault {
     RepairEndsAll,
     /// An opening that takes a segment over copies all that counts in it.
     TakesOverInPart,
+    /// A number is given to one node only.
+    NumberGivenTwice,
+    /// Records lie one behind the other.
+    LeavesAGap,
 }
 
 #[cfg(feature = "planted")]

@@ -173,6 +173,9 @@ impl<'r> Plan<'r> {
             seen.entry.flags |= FRESH;
             return Ok((number, true));
         }
+        if planted::is(Fault::NumberGivenTwice) {
+            self.free = Some(index.peek_free());
+        }
         let number = match self.free.as_mut().and_then(|free| free.next(index)) {
             Some(number) => number,
             None => self.reuse().ok_or(WriteError::NodesFull {

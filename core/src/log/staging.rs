@@ -10,6 +10,7 @@
 use super::{Log, LogError};
 use crate::format::Crc;
 use crate::memory::owned::{Caller, Engine, Owned, Table};
+use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
 /// Puts the next bytes of a content into the room that it is given, and says how many; `None` if there are
@@ -163,7 +164,8 @@ impl<'a, 'r, S: Storage> Filling<'a, 'r, S> {
     pub(super) fn pad(&mut self) -> Result<(), LogError<S::Error>> {
         let layout = &self.log.layout;
         let filler = [layout.geometry().erased.filler(); 16];
-        let mut missing = (layout.padded(self.log.at) - self.log.at) as usize;
+        let gap = if planted::is(Fault::LeavesAGap) { layout.align() } else { 0 };
+        let mut missing = (layout.padded(self.log.at) - self.log.at + gap) as usize;
         while missing > 0 {
             let take = missing.min(filler.len());
             self.put(filler.get(..take).unwrap_or_default())?;

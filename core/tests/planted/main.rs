@@ -25,7 +25,7 @@ use slots::NEARLY_FULL;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the checks below notice: faults alone, and those that cover for each other together.
-const FAULTS: [&[Fault]; 54] = [
+const FAULTS: [&[Fault]; 56] = [
     &[Fault::HeaderNotSynced],
     &[Fault::EraseLeftOut],
     &[Fault::CountsWithoutMarks],
@@ -77,6 +77,8 @@ const FAULTS: [&[Fault]; 54] = [
     &[Fault::CutShortUnsaid],
     &[Fault::RepairEndsAll],
     &[Fault::TakesOverInPart],
+    &[Fault::NumberGivenTwice],
+    &[Fault::LeavesAGap],
     &[Fault::ProvenUnprotected, Fault::RetiredLastFirst],
     &[Fault::RetireNotSynced, Fault::RetiredUsedNext],
     &[Fault::MovedNotSynced, Fault::RetireNotSynced, Fault::RetiredUsedNext],

@@ -7,12 +7,13 @@
 use super::common::power::Scenario;
 use super::rules::Rule;
 use kausaldb::planted::{Fault, plant};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// What the model notices, and by which rule. Most other faults break no rule of the ring: they misread, or
-/// refuse, or need damage or a storage that fails. Of those that do, these loads do not come to where
-/// `NoReserve`, `BatchSizeUncounted`, `ProvenUnprotected`, `RetireBelieved` and `CopiesWhatIsTorn` show.
-const NOTICED: [(Fault, Rule); 36] = [
+/// What the model notices, and by which rule: each rule is there. Most other faults break no rule of the
+/// ring: they misread, or refuse, or need damage or a storage that fails. Of those that do, these loads do
+/// not come to where `BatchSizeUncounted`, `ProvenUnprotected`, `RetireBelieved` and `CopiesWhatIsTorn` show.
+const NOTICED: [(Fault, Rule); 39] = [
     (Fault::RetiredUsedNext, Rule::OldestFirst),
     (Fault::HeaderNotSynced, Rule::HeaderFirst),
     (Fault::HighestErasedNext, Rule::OldestFirst),
@@ -49,6 +50,9 @@ const NOTICED: [(Fault, Rule); 36] = [
     (Fault::TearIsDamage, Rule::OldestFirst),
     (Fault::OlderWins, Rule::LiveRewritten),
     (Fault::TakesOverInPart, Rule::FreshContent),
+    (Fault::NumberGivenTwice, Rule::NumberFree),
+    (Fault::LeavesAGap, Rule::AtTheEnd),
+    (Fault::NoReserve, Rule::Reserve),
 ];
 
 /// How the model puts it that a rule was broken, the quickest load first.
@@ -70,6 +74,12 @@ fn more_cuts() {
             super::cut(name, Scenario { seed, ..scenario }, [20, 0, 0]);
         }
     }
+}
+
+#[test]
+fn every_rule_is_broken_by_a_fault() {
+    let rules: BTreeSet<_> = NOTICED.iter().map(|(_, rule)| rule).collect();
+    assert_eq!(rules.len(), Rule::Recovered as usize + 1, "the last rule is `Recovered`");
 }
 
 #[test]
