@@ -10,7 +10,7 @@ use crate::common::hurt::*;
 use crate::common::power::{Lent, Replay, sweep};
 use crate::common::stories::*;
 use crate::common::{Random, check, region};
-use kausaldb::format::{Header, Kind};
+use kausaldb::format::{Header, Kind, Record};
 use kausaldb::state::Limit;
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{
@@ -186,7 +186,7 @@ fn the_newest_synced_group_is_all_that_damage_takes_without_a_word() {
 /// costs nothing.
 #[test]
 fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
-    let (mut named, mut costly, mut pages) = (0, 0, 0);
+    let (mut named, mut costly, mut pages, mut versions) = (0, 0, 0, 0);
     for shape in [LARGE, LARGE_CUT, PAGED] {
         for seed in 0..sweep(2, 20) {
             let story = story_of(shape, seed);
@@ -228,6 +228,13 @@ fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
                     assert!(lost.len() + harmless <= 1, "more is hurt than was hit");
                     // (A list of a node that is being deleted is needed for that only.)
                     assert!(answers.refused as usize <= lost.len(), "it cost more than itself");
+                    // The page tells the version as well.
+                    if let (Record::Block { id, version, .. }, false) =
+                        (&header.record, lost.is_empty())
+                    {
+                        assert_eq!(engine.version(id).ok(), Some(Some(*version)));
+                        versions += 1;
+                    }
                     let id = header.record.id().copied();
                     assert!(lost.is_empty() || lost == [id], "{lost:?}");
                     named += lost.len() + harmless;
@@ -237,6 +244,7 @@ fn a_hurt_header_in_a_sealed_segment_costs_what_its_page_names() {
             }
         }
     }
+    assert!(versions > 20, "{versions} versions");
     println!("hurt headers: {named} named, {costly} of them needed; {pages} were of pages");
     assert!(named > 500 && costly > 40 && pages > 40, "{named}, {costly}, {pages}");
 }

@@ -7,15 +7,21 @@
 //! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
-use super::survey::{Span, Survey, living, look_for_header, read_header};
+use super::survey::{Span, Survey, has_header_of_another, living, look_for_header, read_header};
 use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
-use crate::log::{Log, LogError, SlotState};
+use crate::log::{Log, LogError, ReadLog, SlotState};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
 /// How far above all others the number of a segment may be of which the header is lost: each opening takes
 /// one, and each segment that is full.
 const NUMBERS_ABOVE_MAX: u32 = 4;
+/// How far below one that does not count: each opening that was cut took one.
+const NUMBERS_BELOW_MAX: u32 = 16;
+/// In how many gaps between numbers it is looked for in one opening. Mostly there is one.
+const GAPS_MAX: u32 = 4;
+/// How many slots are read to their end each time. Mostly it is the first one.
+const SLOTS_READ_MAX: u32 = 2;
 
 /// The newest segment that counts.
 #[derive(Clone, Copy, Debug)]
@@ -35,51 +41,36 @@ pub(super) fn find_newest<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
 ) -> Result<Newest, OpenError<S::Error>> {
-    let (mut unreadable, mut refused) = (0, None);
-    for slot in 0..log.ring.segments() {
-        // A header that cannot be read is as good as none, but for being told of.
-        let found = look_for_header(storage, log.layout(), slot).unwrap_or_else(|error| {
-            unreadable += 1;
-            Err(Some(error))
-        });
-        // (One that is lost may be what a power cut tore, and need not be told of.)
-        let header = found.map_err(|lost| refused = lost.or(refused.take())).ok();
-        if let Some(header) = header {
-            log.ring.found_header(&header);
-            if !planted::is(Fault::NumbersRestart) {
-                log.saw_number(header.number);
-            }
-        }
-    }
-    find_headless(log, storage);
+    let (unreadable, refused) = find_headers(log, storage);
+    let above = log.number_max();
+    find_headless(log, storage, (above, above.saturating_add(NUMBERS_ABOVE_MAX)));
     let mut newest: Option<Newest> = None;
     // What the header behind says that was begun, and does not count.
     let mut seal: Option<Predecessor> = None;
-    let mut below = (u32::MAX, 0);
+    let (mut below, mut gaps) = ((u32::MAX, 0), GAPS_MAX);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
+        // (One whose header is lost, and cannot be read now, may be the newest: that is no absence.)
         let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
         note_again(log, slot, read.as_ref());
+        let number = read.map_or(below.0, |header| header.number);
+        let Some(survey) = survey_if_it_counts(log, storage, (slot, number), read.as_ref(), seal)?
+        else {
+            seal = read.and_then(|header| named_by_begun(log, &header));
+            // What it was to follow on, or to take the place of, may have lost its header.
+            let above = next_lower(log, below).map_or(0, |slot| log.ring.slot(slot).number());
+            let above = above.max(number.saturating_sub(NUMBERS_BELOW_MAX));
+            if above < number.saturating_sub(1) && gaps > 0 {
+                gaps -= 1;
+                find_headless(log, storage, (above, number - 1));
+            }
+            continue;
+        };
         let header = match read {
             Some(header) => header,
             None => make_up_header(log, storage, slot)?,
         };
-        // After a failed sync, nothing counts that came behind the last one that did not fail.
-        let end = match log.beyond_doubt() {
-            Some(synced) if header.number > synced.number => continue,
-            Some(synced) if header.number == synced.number => synced.end,
-            _ => log.layout().segment_bytes(),
-        };
-        let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (slot, header.number);
-        let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
-        let headless = read.is_none();
-        let survey = Survey::of(log, storage, slot, Span { headless, proven, end })?;
-        let counts = if headless { survey.counts_headless() } else { survey.counts(&header) };
-        if !counts {
-            seal = named_by_begun(log, &header);
-            continue;
-        }
         let retired = survey.retired.max(header.retired);
         log.saw_number(header.number);
         newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
@@ -98,16 +89,66 @@ pub(super) fn find_newest<S: Storage>(
     newest.ok_or(refused.map_or(OpenError::NoStore, |error| LogError::Storage(error).into()))
 }
 
-/// What the header of a segment that does not count tells of the one before it: that it was sealed whole.
+/// Reads every header. How many cannot be read, and an error that says that bytes of one are lost.
+fn find_headers<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> (u32, Option<S::Error>) {
+    let (mut unreadable, mut refused) = (0, None);
+    for slot in 0..log.ring.segments() {
+        // A header that cannot be read is as good as none, but for being told of.
+        let found = look_for_header(storage, log.layout(), slot).unwrap_or_else(|error| {
+            unreadable += 1;
+            Err(Some(error))
+        });
+        // (One that is lost may be what a power cut tore, and need not be told of.)
+        let header = found.map_err(|lost| refused = lost.or(refused.take())).ok();
+        if let Some(header) = header {
+            log.ring.found_header(&header);
+            if !planted::is(Fault::NumbersRestart) {
+                log.saw_number(header.number);
+            }
+        }
+    }
+    (unreadable, refused)
+}
+
+/// What lies in the segment with this slot and number, if it counts; `seal` is what a header that was begun
+/// behind it says of the one before.
+fn survey_if_it_counts<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    (slot, number): (u32, u32),
+    header: Option<&SegmentHeader>,
+    seal: Option<Predecessor>,
+) -> Result<Option<Survey>, LogError<S::Error>> {
+    // After a failed sync, nothing counts that came behind the last one that did not fail.
+    let synced = log.beyond_doubt();
+    if synced.is_some_and(|synced| number > synced.number) {
+        return Ok(None);
+    }
+    let synced = synced.filter(|synced| synced.number == number);
+    let end = synced.map_or(log.layout().segment_bytes(), |synced| synced.end);
+    let seal = seal.filter(|seal| (seal.slot, seal.number) == (slot, number));
+    // On a medium that keeps write order, that header was written behind all of the segment.
+    let is_proven = log.layout().geometry().keeps_write_order;
+    let proven = seal.filter(|_| is_proven).map_or(0, |seal| seal.end);
+    let survey = Survey::of(log, storage, slot, Span { headless: header.is_none(), proven, end })?;
+    let counts = match header {
+        Some(header) => survey.counts(header),
+        // (Its header was durable before anything followed.)
+        None => survey.counts_headless() || seal.is_some() || synced.is_some(),
+    };
+    Ok(counts.then_some(survey))
+}
+
+/// What the header of a segment that does not count tells of the one before it: that it was in use.
 fn named_by_begun(log: &mut Log<'_>, header: &SegmentHeader) -> Option<Predecessor> {
     let before = header.predecessor?;
     // It may have lost its header, and is then known by this one.
     if log.ring.slot(before.slot).number() == 0 {
         log.ring.found(before.slot, before.number, 0);
     }
-    // On a medium that keeps write order, this header was written behind all of it.
-    let seals = log.layout().geometry().keeps_write_order && !header.recovery;
-    Some(before).filter(|before| seals && before.sealed)
+    // In doubt, what is known of the last sync tells more.
+    let seals = !header.recovery && before.sealed && log.beyond_doubt().is_none();
+    Some(before).filter(|_| seals)
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.
@@ -134,29 +175,43 @@ fn before<S: Storage>(
     Ok(header.filter(|header| header.number == number).map(|header| header.predecessor))
 }
 
-/// Looks for segments newer than all whose headers can be read: a record that validates with such a number,
-/// where the first record of a segment lies, tells that the header before it was durable once and is lost.
-/// One read for each slot without a header, and a few checks of a header's length where a record may lie.
-fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S) {
-    let number_max = log.number_max();
-    for slot in 0..log.ring.segments() {
+/// Looks for segments whose headers are lost, with numbers above the one given, up to the other: a record
+/// that validates with such a number tells that the header before it was durable once.
+///
+/// One read for each slot without a header, where the first record would lie. Where that place is not blank,
+/// no header of another store is there, and no such record, the slot is read to its end, once for each
+/// number: of the first few slots behind the one with the greatest number below, since slots are mostly used
+/// in their order.
+fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S, (above, up_to): (u32, u32)) {
+    let (segments, first) = (log.ring.segments(), log.layout().first_offset());
+    let mut looks = SLOTS_READ_MAX;
+    let known = log.ring.slots().iter().zip(0u32..).map(|(slot, at)| (slot.number(), at));
+    let mut slot = known.filter(|known| known.0 <= above).max().map_or(0, |(_, at)| at);
+    for _ in 0..segments {
+        slot = if slot + 1 < segments { slot + 1 } else { 0 };
         if log.ring.slot(slot).number() != 0 {
             continue;
         }
         let mut bytes = [0; HEADER_BYTES_MAX];
-        let first = Place { slot, offset: log.layout().first_offset() };
         // A sector that cannot be read tells of no segment, and was counted with its header.
-        if log.read(storage, slot, first.offset, &mut bytes).is_err() {
+        let is_read = log.read(storage, slot, first, &mut bytes).is_ok();
+        let is_blank = bytes.iter().all(|byte| *byte == bytes[0]);
+        if !is_read || is_blank || has_header_of_another(storage, log.layout(), slot) {
             continue;
         }
-        for above in 1..=NUMBERS_ABOVE_MAX {
-            let Some(number) = number_max.checked_add(above) else { break };
+        for number in (above.saturating_add(1)..=up_to).rev() {
             log.ring.found(slot, number, 0);
-            if Header::parse(&bytes, log.seed(first)).is_some() {
+            let seed = log.seed(Place { slot, offset: first });
+            if Header::parse(&bytes, seed).is_some()
+                || looks > 0 && matches!(log.on(storage).next_header(slot, first), Ok(Some(_)))
+            {
                 log.saw_number(number);
                 break;
             }
             log.ring.found(slot, 0, 0);
+        }
+        if log.ring.slot(slot).number() == 0 {
+            looks = looks.saturating_sub(1);
         }
     }
 }

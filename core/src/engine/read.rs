@@ -7,7 +7,7 @@ use super::media::{Mapped, Media, Reading, Span, Through};
 use super::neighbours::Neighbours;
 use super::scan::Nodes;
 use super::{Mode, StorageEngine};
-use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place};
+use crate::format::{BlockHead, CHUNK_BYTES, HEADER_BYTES_MAX, Header, Place, Subject};
 use crate::index::Candidate;
 use crate::log::{BodyFlip, BodyState, Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -85,7 +85,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
         self.reader_through(&mut []).contains(id)
     }
 
-    /// The version of the block with this id.
+    /// The version of the block with this id, also of one that is damaged, as far as its record's header or
+    /// an index page tells.
     ///
     /// # Errors
     /// The storage refused, the record is damaged, or what is there may be the past
@@ -320,13 +321,27 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
         Ok(self.locate(id)?.is_some())
     }
 
-    /// The version of the block with this id.
+    /// The version of the block with this id, also of one that is damaged, as far as its record's header or
+    /// an index page tells.
     ///
     /// # Errors
-    /// The storage refused, the record is damaged, or what is there may be the past
+    /// The storage refused, neither tells, or what is there may be the past
     /// ([`Degraded`](ReadError::Degraded)).
     pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
-        Ok(self.locate(id)?.map(|found| found.head.version))
+        match self.locate(id) {
+            Err(ReadError::Corrupt { .. }) => self.named_version(id),
+            found => Ok(found?.map(|found| found.head.version)),
+        }
+    }
+
+    /// The version of a block whose record's header is hurt.
+    #[cold]
+    fn named_version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
+        let state = self.state;
+        let Some((_, at, home)) = state.lookup(&mut self.reading(), id)? else { return Ok(None) };
+        self.check_newest(at)?;
+        let Subject::Block { version, .. } = home.subject else { return Ok(None) };
+        Ok(Some(version))
     }
 
     /// Copies a part of the content of the block with this id, from byte `offset` on: as much as there is and

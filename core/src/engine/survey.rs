@@ -116,6 +116,17 @@ pub(super) fn look_for_header<S: Storage>(
     Ok(ours.map(|found| found.segment).ok_or(lost))
 }
 
+/// Whether a slot has the header of another store.
+pub(super) fn has_header_of_another<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    slot: u32,
+) -> bool {
+    let read = header_bytes(storage, layout.slot_start(slot));
+    let found = read.ok().and_then(|(bytes, _)| FoundHeader::parse(&bytes).ok());
+    found.is_some_and(|found| found.layout.store() != layout.store())
+}
+
 /// Whether the header of a live segment reads as it was written, without a flipped bit.
 pub(super) fn header_is_whole<S: Storage>(
     storage: &mut S,
@@ -282,7 +293,7 @@ pub(super) struct Survey {
     /// How many of them there are up to the first one behind damage that only a segment in use can hold.
     in_use: Option<u32>,
     /// Whether that is proven by more than marks, of which an opening that was cut may leave the first two.
-    holds_use: bool,
+    proof_is_of_use: bool,
     /// Whether the last record is an index page, and says that what lies before it is durable.
     page_is_marked: bool,
     /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
@@ -425,7 +436,7 @@ impl Survey {
             };
             if self.first_mark.is_some() || is_of_use {
                 self.in_use = Some(self.records + 1);
-                self.holds_use = kind != Kind::Mark || is_of_use;
+                self.proof_is_of_use = kind != Kind::Mark || is_of_use;
             }
         }
         if kind == Kind::Mark {
@@ -492,7 +503,7 @@ impl Survey {
     /// Whatever else lies there may be what a recovery left that was cut short, and an erase that was cut as
     /// well.
     pub(super) fn counts_headless(&self) -> bool {
-        self.was_in_use() || self.holds_use
+        self.was_in_use() || self.proof_is_of_use
     }
 
     /// Whether this is a fresh segment of an opening that returned: something follows its proof.

@@ -201,7 +201,14 @@ impl<E> dyn LogBytes<Error = E> + '_ {
                 if Tag::new(*tag).is_none() {
                     continue;
                 }
-                if let Some(header) = self.header(Place { slot, offset })? {
+                let place = Place { slot, offset };
+                let seed = self.log().seed(place);
+                // Most of what looks like a header is none: it is read only where it is one, or is cut off.
+                let rest = window.get((offset - at) as usize..).unwrap_or_default();
+                if rest.len() >= HEADER_BYTES_MAX && Header::parse(rest, seed).is_none() {
+                    continue;
+                }
+                if let Some(header) = self.header(place)? {
                     return Ok(Some((offset, header)));
                 }
             }

@@ -2,7 +2,7 @@
 //! a word.
 
 use super::{Mix, Model, Random, region};
-use kausaldb::format::{FoundHeader, Header, Kind, Salt};
+use kausaldb::format::{FoundHeader, Header, Kind, Record, Salt};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{Capacity, Config, FormatOptions, OnDamage, StorageEngine, StoreId, Verify, format};
 use kausaldb_sim::SimNor;
@@ -142,8 +142,9 @@ pub struct Story {
     pub newest: usize,
     /// The newest synced group, in the newest segment: the record that carries the last mark, and all behind.
     pub group: Range<usize>,
-    /// Whether something in the newest segment says that what lies before it is durable.
-    pub has_groups: bool,
+    /// Headers of records in the newest segment that prove that it was in use: each says that what lies
+    /// before it is durable.
+    pub proofs: Vec<Range<usize>>,
     pub mix: Mix,
 }
 
@@ -215,9 +216,14 @@ impl Story {
         let end = records.last().map_or(HEADER, |(span, _)| span.end);
         let start = records.iter().rev().find(|(_, header)| header.tag.marked());
         let group = start.map_or(end, |(span, _)| span.start)..end;
-        let is_mark = |header: &Header| header.tag.marked() && header.tag.kind() != Kind::Index;
-        let has_groups = records.iter().skip(1).any(|(_, header)| is_mark(header));
-        Self { shape, earlier, states, newest, group, has_groups, image, mix }
+        // An opening that is cut leaves marks as well.
+        let is_proof = |header: &Header| match header.record {
+            Record::Mark { closes } => closes,
+            _ => header.tag.marked() && header.tag.kind() != Kind::Index,
+        };
+        let proofs = records.iter().skip(1).filter(|(_, header)| is_proof(header));
+        let proofs = proofs.map(|(span, of)| span.start..span.start + of.bytes as usize).collect();
+        Self { shape, earlier, states, newest, group, proofs, image, mix }
     }
 
     pub fn region(&self) -> Vec<MaybeUninit<u8>> {
@@ -227,7 +233,7 @@ impl Story {
     /// The states that a hurt image may show without a word. Where the newest synced group is hurt, that
     /// cannot be told from a tear: the state before it; where that is more than the last mark of a closed
     /// store, also earlier ones. Where the newest segment's header is gone, only what follows it tells that
-    /// it ever counted: a second synced group.
+    /// it ever counted: a second synced group, where something stands in the place of the first record.
     pub fn conceded(&self, image: &[u8]) -> &[Model] {
         let is_hurt = |span: Range<usize>| {
             let span = self.newest + span.start..self.newest + span.end;
@@ -236,7 +242,9 @@ impl Story {
         let hurts_group = is_hurt(self.group.clone());
         // What is hurt before it as well lies behind a mark that is not there any more.
         let hurts_more = hurts_group && is_hurt(HEADER..self.group.start);
-        let is_found = self.has_groups && !is_hurt(HEADER..self.group.end);
+        let first = HEADER.next_multiple_of(self.shape.geometry.write_bytes as usize) + self.newest;
+        let is_blank = image[first..first + 32].windows(2).all(|bytes| bytes[0] == bytes[1]);
+        let is_found = !is_blank && self.proofs.iter().any(|proof| !is_hurt(proof.clone()));
         if is_hurt(0..HEADER) && !is_found || hurts_more {
             &self.states
         } else if hurts_group && !self.shape.closes {

@@ -6,9 +6,9 @@
 //!
 //! A store holds one tree: what an earlier run made and this one does not find again, is removed; but not
 //! what it could not read, which stays as it was. A block that is damaged is written anew if the tree holds
-//! it; else it stays damaged, since whose it was is not known. Blocks that were not made by indexing stay
-//! (see [`identity`]), and so do edges of other kinds than those below. The edges of these kinds that start
-//! at a file or definition belong to indexing:
+//! it; else it stays damaged, since whose it was is not known, and names do not mean it. Blocks that were
+//! not made by indexing stay (see [`identity`]), and so do edges of other kinds than those below. The edges
+//! of these kinds that start at a file or definition belong to indexing:
 //!
 //! | edge | from | to |
 //! | --- | --- | --- |
