@@ -51,17 +51,31 @@ pub(super) fn find_newest<S: Storage>(
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
-        // (One whose header is lost, and cannot be read now, may be the newest: that is no absence.)
-        let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
+        let read = match read_header(storage, log.layout(), slot) {
+            // It is lost anyway.
+            Err(_) if log.ring.slot(slot).erase_count() == 0 => None,
+            read => read.map_err(LogError::Storage)?,
+        };
         note_again(log, slot, read.as_ref());
+        // Whether a header told of it in this opening.
+        let is_told_of = log.ring.slot(slot).erase_count() != 0;
         let number = read.map_or(below.0, |header| header.number);
-        let Some(survey) = survey_if_it_counts(log, storage, (slot, number), read.as_ref(), seal)?
-        else {
+        let survey = if is_told_of || newest.is_none() {
+            survey_if_it_counts(log, storage, (slot, number), read.as_ref(), seal)?
+        } else {
+            // Where another one counts, it is what an erase has left.
+            None
+        };
+        let Some(survey) = survey else {
+            if !is_told_of {
+                // It is free, like any slot without a header.
+                log.ring.found(slot, 0, 0);
+            }
             seal = read.and_then(|header| named_by_begun(log, &header));
             // What it was to follow on, or to take the place of, may have lost its header.
             let above = next_lower(log, below).map_or(0, |slot| log.ring.slot(slot).number());
             let above = above.max(number.saturating_sub(NUMBERS_BELOW_MAX));
-            if above < number.saturating_sub(1) && gaps > 0 {
+            if newest.is_none() && above < number.saturating_sub(1) && gaps > 0 {
                 gaps -= 1;
                 find_headless(log, storage, (above, number - 1));
             }
@@ -134,7 +148,11 @@ fn survey_if_it_counts<S: Storage>(
     let counts = match header {
         Some(header) => survey.counts(header),
         // (Its header was durable before anything followed.)
-        None => survey.counts_headless() || seal.is_some() || synced.is_some(),
+        None => {
+            survey.counts_headless()
+                || seal.is_some()
+                || synced.is_some_and(|synced| !synced.is_fresh)
+        }
     };
     Ok(counts.then_some(survey))
 }
@@ -146,9 +164,9 @@ fn named_by_begun(log: &mut Log<'_>, header: &SegmentHeader) -> Option<Predecess
     if log.ring.slot(before.slot).number() == 0 {
         log.ring.found(before.slot, before.number, 0);
     }
-    // In doubt, what is known of the last sync tells more.
-    let seals = !header.recovery && before.sealed && log.beyond_doubt().is_none();
-    Some(before).filter(|_| seals)
+    // (In doubt, a header counts for nothing that was not synced itself.)
+    let is_synced = log.beyond_doubt().is_none_or(|synced| header.number <= synced.number);
+    Some(before).filter(|before| before.sealed && is_synced && !header.recovery)
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.
@@ -199,19 +217,18 @@ fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S, (above, up_to):
         if !is_read || is_blank || has_header_of_another(storage, log.layout(), slot) {
             continue;
         }
-        for number in (above.saturating_add(1)..=up_to).rev() {
+        let reads_on = looks > 0;
+        looks = looks.saturating_sub(1);
+        for number in (1..=up_to.saturating_sub(above)).rev().map(|more| above + more) {
             log.ring.found(slot, number, 0);
             let seed = log.seed(Place { slot, offset: first });
             if Header::parse(&bytes, seed).is_some()
-                || looks > 0 && matches!(log.on(storage).next_header(slot, first), Ok(Some(_)))
+                || reads_on && matches!(log.on(storage).next_header(slot, first), Ok(Some(_)))
             {
                 log.saw_number(number);
                 break;
             }
             log.ring.found(slot, 0, 0);
-        }
-        if log.ring.slot(slot).number() == 0 {
-            looks = looks.saturating_sub(1);
         }
     }
 }

@@ -338,10 +338,13 @@ impl<'e, 'r, M: Media> Reader<'e, 'r, M> {
     #[cold]
     fn named_version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<M::Error>> {
         let state = self.state;
-        let Some((_, at, home)) = state.lookup(&mut self.reading(), id)? else { return Ok(None) };
-        self.check_newest(at)?;
-        let Subject::Block { version, .. } = home.subject else { return Ok(None) };
-        Ok(Some(version))
+        let home = state.lookup(&mut self.reading(), id)?;
+        self.check_newest(home.map_or(Location::NONE, |(_, at, _)| at))?;
+        let version = home.map(|(_, _, outline)| match outline.subject {
+            Subject::Block { version, .. } => Some(version),
+            _ => None,
+        });
+        Ok(version.flatten())
     }
 
     /// Copies a part of the content of the block with this id, from byte `offset` on: as much as there is and

@@ -61,6 +61,8 @@ pub struct Synced {
     pub number: u32,
     /// Offset behind its last record, in bytes.
     pub end: u32,
+    /// Whether it is the segment of an opening that has not returned yet.
+    pub is_fresh: bool,
 }
 
 /// The ring and its open segment.
@@ -423,7 +425,8 @@ impl<'r> Log<'r> {
     }
 
     fn note_synced(&mut self) {
-        self.synced = Some(Synced { number: self.head_number(), end: self.at });
+        let (number, end, is_fresh) = (self.head_number(), self.at, self.is_fresh);
+        self.synced = Some(Synced { number, end, is_fresh });
     }
 
     /// Makes durable what was written before this log knew of it.
