@@ -151,7 +151,8 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     ///
     /// Takes all memory that it will ever take from `region`, which has at least
     /// `capacity.region_bytes()`. Reads every segment header, the newest segment whole, and of the others the
-    /// index pages, or, where segments are small, every record's header once;
+    /// index pages, or, where segments are small, every record's header once (and what is in slots without a
+    /// header, a few times, where it looks like a segment that lost its own);
     /// writes one segment and syncs it, whether the store was closed or not. About two erases at
     /// most, and one in vain for each slot that no longer erases.
     ///
