@@ -12,7 +12,8 @@ const SALVAGE: &str = "`kausaldb salvage NEW_STORE` saves what is left, `kausald
     or restore a copy";
 /// What ends damage of which is known what it hit.
 const WRITE_ANEW: &str = "a damaged block is well once `kausaldb index` or `import` writes or deletes it, \
-    all else after `kausaldb repair`; `kausaldb salvage NEW_STORE` saves what is left";
+    all else after `kausaldb repair`; `kausaldb salvage NEW_STORE` saves what is left; or restore \
+    a copy";
 
 /// Why the file cannot be made, opened, read, written or grown.
 pub(super) fn file(path: &Path, error: &FileError) -> Failure {
@@ -127,7 +128,7 @@ pub(super) fn damage(path: &Path, (segment, offset): (u32, u32), records: usize)
     };
     let name = path.display();
     Failure::store(format_args!(
-        "{name}: damaged record in segment {segment} at {offset}{more} \
+        "{name}: damaged record in segment {segment} at {offset}{more}, \
          left out: {WRITE_ANEW}"
     ))
 }
