@@ -89,7 +89,7 @@ impl<'r, S: Storage> StorageEngine<'r, S> {
     /// an index page tells.
     ///
     /// # Errors
-    /// The storage refused, the record is damaged, or what is there may be the past
+    /// The storage refused, neither tells, or what is there may be the past
     /// ([`Degraded`](ReadError::Degraded)).
     pub fn version(&mut self, id: &BlockId) -> Result<Option<u64>, ReadError<S::Error>> {
         self.reader_through(&mut []).version(id)

@@ -30,7 +30,8 @@ pub(crate) trait Graph {
     /// What is stored cannot be read.
     fn find(&self, id: &BlockId) -> Outcome<Option<BlockRef<'_>>>;
 
-    /// The version of the block with this id, of a damaged one as well, as far as its header tells.
+    /// The version of the block with this id, of a damaged one as well, as far as its header or an index page
+    /// tells.
     ///
     /// # Errors
     /// What is stored cannot be read.
