@@ -5,7 +5,7 @@
 use crate::common::hurt::*;
 use crate::common::power::{Lent, Replay, sweep};
 use crate::common::stories::*;
-use crate::common::{Random, region};
+use crate::common::{Model, Random, region};
 use kausaldb::format::{FoundHeader, Header, Kind};
 use kausaldb::{
     BlockId, Capacity, Config, ContextBlock, FormatOptions, OnDamage, OpenError, StorageEngine,
@@ -131,6 +131,52 @@ fn a_newest_segment_that_loses_its_header_alone_is_noticed() {
     assert!(images > 60 && of_engine > 20, "{images} images, {of_engine} of the running engine");
 }
 
+/// Goes through what openings of a store leave that are cut at these steps, before their second mark.
+fn for_each_half_done(
+    story: &Story,
+    steps: impl Iterator<Item = u64>,
+    mut each: impl FnMut(u64, Story),
+) {
+    let (shape, mut memory) = (story.shape, story.region());
+    for step in steps {
+        let mut device = shape.device(&story.image);
+        device.cut_at(step);
+        let opened = StorageEngine::open(Lent(&mut device), &mut memory, shape.ample(), CONFIG);
+        if opened.is_ok() {
+            break;
+        }
+        drop(opened);
+        device.power_on();
+        let left = Story::new(shape, story.mix, device.image().to_vec(), Default::default());
+        let records = records(&left.image[left.newest..left.newest + shape.segment]);
+        let marks = records.iter().filter(|(_, of)| of.tag.kind() == Kind::Mark).count();
+        if left.newest != story.newest && marks <= 1 {
+            each(step, left);
+        }
+    }
+}
+
+/// Opens a store and writes so many batches: the image before each, the one after, and what the store held
+/// before.
+fn for_each_batch(
+    story: &Story,
+    seed: u64,
+    batches: u32,
+    mut each: impl FnMut(&[u8], &[u8], Model),
+) {
+    let (shape, mut memory) = (story.shape, story.region());
+    let device = shape.device(&story.image);
+    let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
+    let mut engine = opened.expect("open");
+    let (mut random, mut version) = (Random::new(seed), 1 << 40);
+    let mut model = story.states[0].clone();
+    for _ in 0..batches {
+        let (before, held) = (engine.storage().image().to_vec(), model.clone());
+        write(&mut engine, &mut model, &story.mix.batch(&mut random, &mut version));
+        each(&before, engine.storage().image(), held);
+    }
+}
+
 /// What an opening left that was cut before its second mark does not count, whatever it holds and however it
 /// was hurt since: the opening before it stands unchanged.
 #[test]
@@ -140,24 +186,8 @@ fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
         for seed in 0..sweep(3, 12) {
             let story = story_of(shape, seed);
             let mut memory = story.region();
-            for step in 0.. {
-                let mut device = shape.device(&story.image);
-                device.cut_at(step);
-                let opened =
-                    StorageEngine::open(Lent(&mut device), &mut memory, shape.ample(), CONFIG);
-                if opened.is_ok() {
-                    break;
-                }
-                drop(opened);
-                device.power_on();
-                let left = device.image().to_vec();
-                let left = Story::new(shape, story.mix, left, (Vec::new(), Vec::new()));
-                let segment = &left.image[left.newest..left.newest + shape.segment];
-                let records = records(segment);
-                let marks = records.iter().filter(|(_, of)| of.tag.kind() == Kind::Mark).count();
-                if left.newest == story.newest || marks > 1 {
-                    continue;
-                }
+            for_each_half_done(&story, 0.., |step, left| {
+                let records = records(&left.image[left.newest..left.newest + shape.segment]);
                 let starts = records.iter().map(|(span, _)| left.newest + span.start);
                 let hurts = starts.flat_map(|at| [(at, HEADER), (at, 0)]);
                 // The ordinary run takes the header away at every second step.
@@ -176,7 +206,7 @@ fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
                     assert_eq!((engine.damage(), answers.lie(&story.states[0])), (None, None));
                     images += 1;
                 }
-            }
+            });
         }
     }
     assert!(images > 100, "{images} images");
@@ -215,24 +245,14 @@ fn a_segment_that_loses_its_header_is_noticed_before_an_empty_one() {
     for shape in [NOR_CUT, FILE_CUT, PAGED] {
         for seed in 0..sweep(6, 60) {
             let story = story_of(shape, seed);
-            let mut memory = story.region();
-            let device = shape.device(&story.image);
-            let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
-            let mut engine = opened.expect("open");
-            let (mut random, mut version) = (Random::new(seed), 1 << 40);
-            let mut model = story.states[0].clone();
-            for _ in 0..80 {
-                let before = engine.storage().image().to_vec();
-                let held = model.clone();
-                write(&mut engine, &mut model, &story.mix.batch(&mut random, &mut version));
-                let after = engine.storage().image();
+            for_each_batch(&story, seed, 80, |before, after, held| {
                 // The header that this batch began, and nothing behind it: as if power went there.
                 let starts = (0..after.len()).step_by(shape.segment);
                 let header = |at: usize, image: &[u8]| FoundHeader::parse(&image[at..]).ok();
-                let is_begun = |at: &usize| header(*at, after) != header(*at, &before);
+                let is_begun = |at: &usize| header(*at, after) != header(*at, before);
                 let begun = starts.rev().find(is_begun);
-                let Some(begun) = begun else { continue };
-                let mut image = before.clone();
+                let Some(begun) = begun else { return };
+                let mut image = before.to_vec();
                 let fill = shape.geometry.erased.filler();
                 image[begun..begun + shape.segment].fill(fill);
                 image[begun..begun + HEADER].copy_from_slice(&after[begun..begun + HEADER]);
@@ -248,21 +268,10 @@ fn a_segment_that_loses_its_header_is_noticed_before_an_empty_one() {
                 let mut ample = story.region();
                 assert!(asks(&hurt, &image, &mut ample) > Some(0), "it is not degraded");
                 images += 1;
-            }
+            });
         }
     }
     assert!(images > 20, "{images} images");
-}
-
-/// The number of the segment that starts here in an image; 0 if none does.
-fn number(image: &[u8], at: usize) -> u32 {
-    FoundHeader::parse(&image[at..]).map_or(0, |found| found.segment.number)
-}
-
-/// Where the segment with the greatest number starts.
-fn newest(image: &[u8], shape: &Shape) -> usize {
-    let starts = (0..image.len()).step_by(shape.segment);
-    starts.max_by_key(|at| number(image, *at)).expect("a segment")
 }
 
 /// Bug: an opening that takes the newest segment over names the one before that. Cut before its marks, its
@@ -277,27 +286,14 @@ fn an_opening_that_was_cut_does_not_hide_a_segment_that_lost_its_header() {
                 continue;
             }
             let mut memory = story.region();
-            for step in (seed % 5..).step_by(sweep(5, 1) as usize) {
-                let mut device = shape.device(&story.image);
-                device.cut_at(step);
-                let opened =
-                    StorageEngine::open(Lent(&mut device), &mut memory, shape.ample(), CONFIG);
-                if opened.is_ok() {
-                    break;
-                }
-                drop(opened);
-                device.power_on();
-                let mut image = device.image().to_vec();
-                let begun = newest(&image, &shape);
-                let all = records(&image[begun..begun + shape.segment]);
-                let marks = all.iter().filter(|(_, of)| of.tag.kind() == Kind::Mark).count();
-                if begun == story.newest || marks > 1 {
-                    continue;
-                }
-                let begun = FoundHeader::parse(&image[begun..]).expect("a header").segment;
+            let steps = (seed % 5..).step_by(sweep(5, 1) as usize);
+            for_each_half_done(&story, steps, |step, left| {
+                let begun =
+                    FoundHeader::parse(&left.image[left.newest..]).expect("a header").segment;
                 let slot = (story.newest / shape.segment) as u32;
                 taken_over += u32::from(begun.predecessor.is_none_or(|before| before.slot != slot));
                 let _replay = Replay(format!("{}, {seed}, cut at {step}", shape.name));
+                let mut image = left.image;
                 image[story.newest..story.newest + HEADER].fill(0xEE);
                 let device = shape.device(&image);
                 let opened =
@@ -306,7 +302,7 @@ fn an_opening_that_was_cut_does_not_hide_a_segment_that_lost_its_header() {
                 assert!(engine.damage().is_some(), "it is not degraded");
                 assert_eq!(Answers::of(&mut engine, &story.mix).lie(&story.states[0]), None);
                 images += 1;
-            }
+            });
         }
     }
     println!("behind an opening that was cut: {images} images, {taken_over} to be taken over");
@@ -386,7 +382,7 @@ fn a_head_that_lost_its_header_is_noticed_where_syncs_and_recoveries_fail() {
                 engine.put(&long(shape, 1, version, &content)).expect("put");
             }
             shared.with(|nor| {
-                let head = newest(nor.image(), &shape);
+                let head = shape.newest(nor.image());
                 nor.image_mut()[head..head + HEADER].fill(0xEE);
                 nor.inject(SimFault::FailedSync, When::Call(sync));
             });
@@ -414,25 +410,14 @@ fn a_page_that_ends_the_log_names_nothing() {
     let (shape, mut images, mut degraded) = (LARGE_CUT, 0, 0);
     for seed in 0..sweep(10, 60) {
         let story = story_of(shape, seed);
-        let mut memory = story.region();
-        let device = shape.device(&story.image);
-        let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
-        let mut engine = opened.expect("open");
-        let (mut random, mut version) = (Random::new(seed), 1 << 40);
-        let mut model = story.states[0].clone();
-        for _ in 0..60 {
-            let mut image = engine.storage().image().to_vec();
-            let header = |at: usize, image: &[u8]| FoundHeader::parse(&image[at..]).ok();
-            let slots = (0..image.len()).step_by(shape.segment);
-            let number = |at: &usize| header(*at, &image).map_or(0, |found| found.segment.number);
-            let newest = slots.max_by_key(number).expect("a segment");
-            write(&mut engine, &mut model, &story.mix.batch(&mut random, &mut version));
-            let after = &engine.storage().image()[newest..newest + shape.segment];
+        for_each_batch(&story, seed, 60, |before, after, _| {
+            let (mut image, newest) = (before.to_vec(), shape.newest(before));
+            let after = &after[newest..newest + shape.segment];
             let all = records(after);
             let is_page = |(_, header): &&(_, Header)| header.tag.kind() == Kind::Index;
-            let (Some(last), true) = (all.last(), all.len() > 4) else { continue };
+            let (Some(last), true) = (all.last(), all.len() > 4) else { return };
             if !is_page(&last) {
-                continue;
+                return;
             }
             image[newest..newest + shape.segment].copy_from_slice(after);
             let (span, _) = &all[all.len() - 3];
@@ -455,7 +440,7 @@ fn a_page_that_ends_the_log_names_nothing() {
             degraded += u32::from(is_degraded);
             assert!(!is_refused || device.image() == image, "it was written before it was refused");
             images += 1;
-        }
+        });
     }
     assert!(degraded > 3, "{images} images, {degraded} degraded");
 }
@@ -470,7 +455,7 @@ fn what_lost_its_header_does_not_count_in_a_new_store_of_its_name() {
             let story = story_of(shape, seed);
             let mut image = story.image.clone();
             for _ in 0..1 + seed % 3 {
-                let newest = newest(&image, &shape);
+                let newest = shape.newest(&image);
                 image[newest..newest + HEADER].fill(0xEE);
             }
             let (mut device, mut memory) = (shape.device(&image), story.region());

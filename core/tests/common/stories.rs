@@ -2,7 +2,7 @@
 //! a word.
 
 use super::{Mix, Model, Random, region};
-use kausaldb::format::{FoundHeader, Header, Kind, Record, Salt};
+use kausaldb::format::{FoundHeader, HEADER_BYTES_MAX, Header, Kind, Record, Salt};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{Capacity, Config, FormatOptions, OnDamage, StorageEngine, StoreId, Verify, format};
 use kausaldb_sim::SimNor;
@@ -115,6 +115,14 @@ impl Shape {
         self.geometry.capacity_bytes as usize / self.segment
     }
 
+    /// Where the segment starts in an image whose header has the greatest number.
+    pub fn newest(&self, image: &[u8]) -> usize {
+        let number =
+            |at: &usize| FoundHeader::parse(&image[*at..]).map_or(0, |found| found.segment.number);
+        let starts = (0..self.segments()).map(|slot| slot * self.segment);
+        starts.max_by_key(number).unwrap_or(0)
+    }
+
     /// A device with these bytes.
     pub fn device(&self, image: &[u8]) -> SimNor {
         SimNor::from_image(self.geometry, image.to_vec(), 0).expect("image")
@@ -208,10 +216,7 @@ impl Story {
         image: Vec<u8>,
         (earlier, states): (Vec<u8>, Vec<Model>),
     ) -> Self {
-        let number =
-            |at: &usize| FoundHeader::parse(&image[*at..]).map_or(0, |found| found.segment.number);
-        let slots = (0..shape.segments()).map(|slot| slot * shape.segment);
-        let newest = slots.max_by_key(number).unwrap_or(0);
+        let newest = shape.newest(&image);
         let records = records(&image[newest..newest + shape.segment]);
         let end = records.last().map_or(HEADER, |(span, _)| span.end);
         let start = records.iter().rev().find(|(_, header)| header.tag.marked());
@@ -243,7 +248,7 @@ impl Story {
         // What is hurt before it as well lies behind a mark that is not there any more.
         let hurts_more = hurts_group && is_hurt(HEADER..self.group.start);
         let first = HEADER.next_multiple_of(self.shape.geometry.write_bytes as usize) + self.newest;
-        let is_blank = image[first..first + 56].windows(2).all(|bytes| bytes[0] == bytes[1]);
+        let is_blank = image[first..first + HEADER_BYTES_MAX].windows(2).all(|bytes| bytes[0] == bytes[1]);
         let is_found = !is_blank && self.proofs.iter().any(|proof| !is_hurt(proof.clone()));
         if is_hurt(0..HEADER) && !is_found || hurts_more {
             &self.states
