@@ -248,7 +248,8 @@ impl Story {
         // What is hurt before it as well lies behind a mark that is not there any more.
         let hurts_more = hurts_group && is_hurt(HEADER..self.group.start);
         let first = HEADER.next_multiple_of(self.shape.geometry.write_bytes as usize) + self.newest;
-        let is_blank = image[first..first + HEADER_BYTES_MAX].windows(2).all(|bytes| bytes[0] == bytes[1]);
+        let is_blank =
+            image[first..first + HEADER_BYTES_MAX].windows(2).all(|bytes| bytes[0] == bytes[1]);
         let is_found = !is_blank && self.proofs.iter().any(|proof| !is_hurt(proof.clone()));
         if is_hurt(0..HEADER) && !is_found || hurts_more {
             &self.states
