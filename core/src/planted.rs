@@ -15,6 +15,10 @@ pub enum Fault {
     RetireNotSynced,
     /// A segment's header is durable before its first record.
     HeaderNotSynced,
+    /// A segment says which one was opened after it.
+    SuccessorUntold,
+    /// It says so when that one holds what is durable.
+    SuccessorToldEarly,
     /// A slot is erased before it is used again.
     EraseLeftOut,
     /// A fresh segment counts only with its marks.

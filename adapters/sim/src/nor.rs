@@ -89,6 +89,7 @@ impl SimNor {
     /// A size is out of its bounds, or the image is not as long as the capacity.
     pub fn from_image(geometry: Geometry, image: Vec<u8>, seed: u64) -> Result<Self, SetupError> {
         let mut nor = Self::with_bytes(geometry, image, seed)?;
+        nor.rules = Rules::of_image(geometry, &nor.bytes);
         nor.events.push((Event::Altered, 0));
         Ok(nor)
     }
@@ -500,7 +501,9 @@ impl Storage for SimNor {
         let bytes = bytes.get(..units as usize * unit).unwrap_or_default();
         let whole_units = self.power.take(units) as usize;
         let (whole, rest) = bytes.split_at(whole_units * unit);
-        self.rules.mark_written(&(span.start..span.start + whole.len()));
+        // One that was torn is written as well.
+        let begun = whole.len() + rest.len().min(unit);
+        self.rules.mark_written(&(span.start..span.start + begun));
         let landing = self.landing(span.start, whole.len());
         self.put(landing, whole);
         self.counts.writes += 1;
@@ -534,6 +537,9 @@ impl Storage for SimNor {
         }
         let completed = self.power.step();
         let ordered = self.geometry.keeps_write_order;
+        if !completed {
+            self.rules.mark_unknown(&span);
+        }
         if !completed && ordered {
             self.torn = Some(Torn::Erase { span });
             return Err(SimError::PowerCut);

@@ -1,11 +1,11 @@
 //! What the engine promised to the storage, checked.
 //!
-//! It knows which sectors were erased since the medium was opened and which units were written since then,
-//! and nothing of the bytes.
+//! It knows which sectors were erased, whether since the medium was opened, and which units were written since
+//! then, and nothing of the bytes.
 
 use core::fmt;
 use core::ops::Range;
-use kausaldb::storage::Geometry;
+use kausaldb::storage::{Erased, Geometry};
 
 /// A promise of the [`Storage`](kausaldb::storage::Storage) contract that the caller did not keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +25,8 @@ pub enum Violation {
         /// Its length, in bytes.
         len: usize,
     },
-    /// A write to a sector that was not erased since the medium was opened.
+    /// A write to a sector that was not erased since the medium was opened, nor holds anything that was written
+    /// behind an erase before that.
     NotErased {
         /// Where the write starts, in bytes.
         at: u64,
@@ -67,12 +68,22 @@ impl fmt::Display for Violation {
 
 impl core::error::Error for Violation {}
 
+/// What is known of the last erase of a sector.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Erase {
+    /// Nothing: there was none, or it was cut or failed.
+    Unknown,
+    /// It completed before the medium was opened: which the caller knows by what was written behind it.
+    Earlier,
+    /// It completed since.
+    Here,
+}
+
 /// What may be written where.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     geometry: Geometry,
-    /// For each sector, whether its erase completed since the medium was opened.
-    erased: Vec<bool>,
+    erases: Vec<Erase>,
     /// For each unit, whether it was written since its sector was erased; means nothing in other sectors.
     written: Vec<bool>,
 }
@@ -82,12 +93,42 @@ impl Rules {
     pub(crate) fn new(geometry: Geometry, capacity: usize) -> Self {
         let units = capacity / geometry.write_bytes as usize;
         let sectors = capacity / geometry.erase_bytes as usize;
-        Self { geometry, erased: vec![false; sectors], written: vec![false; units] }
+        Self { geometry, erases: vec![Erase::Unknown; sectors], written: vec![false; units] }
     }
 
-    /// Forgets what was erased: the next session has to erase before it writes.
+    /// The rules of a medium that was made from an image: what is not blank was written. (Of one whose erased
+    /// bytes are not known, the beginning of each sector is taken for that.)
+    pub(crate) fn of_image(geometry: Geometry, image: &[u8]) -> Self {
+        let mut rules = Self::new(geometry, image.len());
+        rules.erases.fill(Erase::Earlier);
+        let blank = Some(geometry.erased.filler()).filter(|_| geometry.erased != Erased::Unknown);
+        let units_in_sector = geometry.erase_bytes as usize / rules.unit();
+        for ((at, unit), written) in image.chunks(rules.unit()).enumerate().zip(&mut rules.written) {
+            *written = match blank {
+                Some(blank) => unit.iter().any(|byte| *byte != blank),
+                None => at.is_multiple_of(units_in_sector),
+            };
+        }
+        rules
+    }
+
+    /// Another session begins: it has to erase a sector before it writes there, but for what it knows to be
+    /// blank behind what was written.
     pub(crate) fn reopen(&mut self) {
-        self.erased.fill(false);
+        for erase in self.erases.iter_mut().filter(|erase| **erase == Erase::Here) {
+            *erase = Erase::Earlier;
+        }
+    }
+
+    /// Whether the erase of a sector is known to have completed.
+    fn is_erased(&self, sector: usize) -> bool {
+        let units_in_sector = self.geometry.erase_bytes as usize / self.unit();
+        let mut written = self.written.iter().skip(sector * units_in_sector).take(units_in_sector);
+        match self.erases.get(sector) {
+            Some(Erase::Here) => true,
+            Some(Erase::Earlier) => written.any(|written| *written),
+            Some(Erase::Unknown) | None => false,
+        }
     }
 
     /// Where these bytes lie.
@@ -118,11 +159,9 @@ impl Rules {
         if span.is_empty() {
             return Ok(span);
         }
-        let sectors = span.start / sector..span.end.div_ceil(sector);
-        let first = sectors.start;
-        let unerased = self.erased.get(sectors).and_then(|all| all.iter().position(|&e| !e));
-        if let Some(index) = unerased {
-            return Err(Violation::NotErased { at, sector: (first + index) as u64 });
+        let mut sectors = span.start / sector..span.end.div_ceil(sector);
+        if let Some(sector) = sectors.find(|sector| !self.is_erased(*sector)) {
+            return Err(Violation::NotErased { at, sector: sector as u64 });
         }
         let units = span.start / unit..span.end / unit;
         let twice = self.written.get(units).and_then(|all| all.iter().position(|&w| w));
@@ -147,16 +186,16 @@ impl Rules {
             units.fill(false);
         }
         let sector = span.start / self.geometry.erase_bytes as usize;
-        if let Some(erased) = self.erased.get_mut(sector) {
-            *erased = true;
+        if let Some(erase) = self.erases.get_mut(sector) {
+            *erase = Erase::Here;
         }
     }
 
-    /// The erase of these bytes, a sector, failed: it has to be erased again before it is written.
+    /// The erase of these bytes, a sector, failed or was cut: it has to be erased again before it is written.
     pub(crate) fn mark_unknown(&mut self, span: &Range<usize>) {
         let sector = span.start / self.geometry.erase_bytes as usize;
-        if let Some(erased) = self.erased.get_mut(sector) {
-            *erased = false;
+        if let Some(erase) = self.erases.get_mut(sector) {
+            *erase = Erase::Unknown;
         }
     }
 

@@ -7,21 +7,11 @@
 //! newest one reads differently tomorrow, the one before it is whole.
 
 use super::error::OpenError;
-use super::survey::{Span, Survey, has_header_of_another, living, look_for_header, read_header};
-use crate::format::{HEADER_BYTES_MAX, Header, Place, Predecessor, SegmentHeader};
-use crate::log::{Log, LogError, ReadLog, SlotState};
+use super::survey::{Span, Survey, living, look_for_header, read_header};
+use crate::format::{Predecessor, SegmentHeader, Successor};
+use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
-
-/// How far above all others the number of a segment may be of which the header is lost: each opening takes
-/// one, and each segment that is full.
-const NUMBERS_ABOVE_MAX: u32 = 4;
-/// How far below one that does not count: each opening that was cut took one.
-const NUMBERS_BELOW_MAX: u32 = 16;
-/// In how many gaps between numbers it is looked for in one opening. Mostly there is one.
-const GAPS_MAX: u32 = 4;
-/// How many slots are read to their end each time. Mostly it is the first one.
-const SLOTS_READ_MAX: u32 = 2;
 
 /// The newest segment that counts.
 #[derive(Clone, Copy, Debug)]
@@ -42,54 +32,27 @@ pub(super) fn find_newest<S: Storage>(
     storage: &mut S,
 ) -> Result<Newest, OpenError<S::Error>> {
     let (unreadable, refused) = find_headers(log, storage);
-    let above = log.number_max();
-    find_headless(log, storage, (above, above.saturating_add(NUMBERS_ABOVE_MAX)));
     let mut newest: Option<Newest> = None;
     // What the header behind says that was begun, and does not count.
     let mut seal: Option<Predecessor> = None;
-    let (mut below, mut gaps) = ((u32::MAX, 0), GAPS_MAX);
+    let mut below = (u32::MAX, 0);
     for _ in 0..log.ring.segments() {
         let Some(slot) = next_lower(log, below) else { break };
         below = (log.ring.slot(slot).number(), slot);
-        let read = match read_header(storage, log.layout(), slot) {
-            // It is lost anyway.
-            Err(_) if log.ring.slot(slot).erase_count() == 0 => None,
-            read => read.map_err(LogError::Storage)?,
-        };
+        let read = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
         note_again(log, slot, read.as_ref());
-        // Whether a header told of it in this opening.
-        let is_told_of = log.ring.slot(slot).erase_count() != 0;
-        let number = read.map_or(below.0, |header| header.number);
-        let survey = if is_told_of || newest.is_none() {
-            survey_if_it_counts(log, storage, (slot, number), read.as_ref(), seal)?
-        } else {
-            // Where another one counts, it is what an erase has left.
-            None
-        };
-        let Some(survey) = survey else {
-            if !is_told_of {
-                // It is free, like any slot without a header.
-                log.ring.found(slot, 0, 0);
-            }
-            seal = read.and_then(|header| named_by_begun(log, &header));
-            // What it was to follow on, or to take the place of, may have lost its header.
-            let above = next_lower(log, below).map_or(0, |slot| log.ring.slot(slot).number());
-            let above = above.max(number.saturating_sub(NUMBERS_BELOW_MAX));
-            if newest.is_none() && above < number.saturating_sub(1) && gaps > 0 {
-                gaps -= 1;
-                find_headless(log, storage, (above, number - 1));
-            }
+        // (Where it cannot be read any more, it was torn, and nothing came behind it.)
+        let Some(header) = read else { continue };
+        let Some(survey) = survey_if_it_counts(log, storage, &header, seal)? else {
+            seal = sealed_by_begun(log, &header);
             continue;
-        };
-        let header = match read {
-            Some(header) => header,
-            None => make_up_header(log, storage, slot)?,
         };
         let retired = survey.retired.max(header.retired);
         log.saw_number(header.number);
-        newest.get_or_insert(Newest { slot, header, survey, retired, unreadable });
-        if !planted::is(Fault::CandidateUnprotected) {
-            log.ring.set_state(slot, SlotState::Candidate);
+        set_candidate(log, slot);
+        if newest.is_none() {
+            let seen = Newest { slot, header, survey, retired, unreadable };
+            newest = Some(follow_successors(log, storage, seen)?);
         }
         if survey.is_firm(&header) {
             let is_believed = planted::is(Fault::RetireBelieved);
@@ -101,6 +64,12 @@ pub(super) fn find_newest<S: Storage>(
     // A storage that refuses to be read does not say that there is no store.
     let refused = refused.filter(|_| !planted::is(Fault::RefusalIsNoStore));
     newest.ok_or(refused.map_or(OpenError::NoStore, |error| LogError::Storage(error).into()))
+}
+
+fn set_candidate(log: &mut Log<'_>, slot: u32) {
+    if !planted::is(Fault::CandidateUnprotected) {
+        log.ring.set_state(slot, SlotState::Candidate);
+    }
 }
 
 /// Reads every header. How many cannot be read, and an error that says that bytes of one are lost.
@@ -124,49 +93,87 @@ fn find_headers<S: Storage>(log: &mut Log<'_>, storage: &mut S) -> (u32, Option<
     (unreadable, refused)
 }
 
-/// What lies in the segment with this slot and number, if it counts; `seal` is what a header that was begun
-/// behind it says of the one before.
+/// What lies in the segment with this header, if it counts; `seal` is what a header that was begun behind it
+/// says of the one before.
 fn survey_if_it_counts<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
-    (slot, number): (u32, u32),
-    header: Option<&SegmentHeader>,
+    header: &SegmentHeader,
     seal: Option<Predecessor>,
 ) -> Result<Option<Survey>, LogError<S::Error>> {
-    // After a failed sync, nothing counts that came behind the last one that did not fail.
-    let synced = log.beyond_doubt();
-    if synced.is_some_and(|synced| number > synced.number) {
-        return Ok(None);
-    }
-    let synced = synced.filter(|synced| synced.number == number);
-    let end = synced.map_or(log.layout().segment_bytes(), |synced| synced.end);
-    let seal = seal.filter(|seal| (seal.slot, seal.number) == (slot, number));
-    // On a medium that keeps write order, that header was written behind all of the segment.
-    let is_proven = log.layout().geometry().keeps_write_order;
-    let proven = seal.filter(|_| is_proven).map_or(0, |seal| seal.end);
-    let survey = Survey::of(log, storage, slot, Span { headless: header.is_none(), proven, end })?;
-    let counts = match header {
-        Some(header) => survey.counts(header),
-        // (Its header was durable before anything followed.)
-        None => {
-            survey.counts_headless()
-                || seal.is_some()
-                || synced.is_some_and(|synced| !synced.is_fresh)
-        }
-    };
-    Ok(counts.then_some(survey))
+    let Some(end) = believed_end(log, header.number) else { return Ok(None) };
+    let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (header.slot, header.number);
+    let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
+    let survey = Survey::of(log, storage, header.slot, Span { headless: false, proven, end })?;
+    Ok(Some(survey).filter(|survey| survey.counts(header)))
 }
 
-/// What the header of a segment that does not count tells of the one before it: that it was in use.
-fn named_by_begun(log: &mut Log<'_>, header: &SegmentHeader) -> Option<Predecessor> {
-    let before = header.predecessor?;
-    // It may have lost its header, and is then known by this one.
-    if log.ring.slot(before.slot).number() == 0 {
-        log.ring.found(before.slot, before.number, 0);
+/// Up to where the segment with this number is believed; `None` if it is not, since after a failed sync
+/// nothing counts that came behind the last one that did not fail.
+fn believed_end(log: &Log<'_>, number: u32) -> Option<u32> {
+    match log.beyond_doubt() {
+        Some(synced) if number > synced.number => None,
+        Some(synced) if number == synced.number => Some(synced.end),
+        _ => Some(log.layout().segment_bytes()),
     }
-    // (In doubt, a header counts for nothing that was not synced itself.)
-    let is_synced = log.beyond_doubt().is_none_or(|synced| header.number <= synced.number);
-    Some(before).filter(|before| before.sealed && is_synced && !header.recovery)
+}
+
+/// What a header that the running engine began, and that does not count, says of the one before: on a medium
+/// that keeps write order, it was written behind all of that.
+fn sealed_by_begun(log: &Log<'_>, header: &SegmentHeader) -> Option<Predecessor> {
+    let is_proof = log.layout().geometry().keeps_write_order && !header.recovery;
+    let is_believed = believed_end(log, header.number).is_some();
+    header.predecessor.filter(|before| is_proof && is_believed && before.sealed)
+}
+
+/// The newest segment of which the newest one that is seen to count says that it was opened, or of which that
+/// one says so in turn: each held what was durable, and is lost if it does not count.
+fn follow_successors<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    seen: Newest,
+) -> Result<Newest, LogError<S::Error>> {
+    let mut newest = seen;
+    for _ in 0..log.ring.segments() {
+        let number = newest.header.number;
+        let successor = log
+            .successor(storage, newest.slot)?
+            .filter(|successor| successor.number > number && successor.slot < log.ring.segments());
+        let Some(successor) = successor else { break };
+        let Some(end) = believed_end(log, successor.number) else { break };
+        newest = lost_segment(log, storage, (successor, end), newest)?;
+        set_candidate(log, newest.slot);
+    }
+    Ok(newest)
+}
+
+/// What is left of a segment that does not count, though it held what was durable.
+fn lost_segment<S: Storage>(
+    log: &mut Log<'_>,
+    storage: &mut S,
+    (Successor { slot, number }, end): (Successor, u32),
+    before: Newest,
+) -> Result<Newest, LogError<S::Error>> {
+    // What cannot be read at all is lost as well.
+    let read = read_header(storage, log.layout(), slot).ok().flatten();
+    let read = read.filter(|header| header.number == number);
+    log.saw_number(number);
+    let mut span = Span { headless: read.is_none(), proven: 0, end };
+    let header = match read {
+        Some(header) => header,
+        None => {
+            log.ring.found(slot, number, 0);
+            make_up_header(log, storage, slot)?
+        }
+    };
+    let mut survey = Survey::of(log, storage, slot, span)?;
+    if !span.headless {
+        // What it holds does not make it count: so what comes behind that is lost.
+        span.proven = survey.end + log.layout().align();
+        survey = Survey::of(log, storage, slot, span)?;
+    }
+    let retired = survey.retired.max(header.retired).max(before.retired);
+    Ok(Newest { slot, header, survey, retired, unreadable: before.unreadable })
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.
@@ -191,46 +198,6 @@ fn before<S: Storage>(
     }
     let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
     Ok(header.filter(|header| header.number == number).map(|header| header.predecessor))
-}
-
-/// Looks for segments whose headers are lost, with numbers above the one given, up to the other: a record
-/// that validates with such a number tells that the header before it was durable once.
-///
-/// One read for each slot without a header, where the first record would lie. Where that place is not blank,
-/// no header of another store is there, and no such record, the slot is read to its end, once for each
-/// number: of the first few slots behind the one with the greatest number below, since slots are mostly used
-/// in their order.
-fn find_headless<S: Storage>(log: &mut Log<'_>, storage: &mut S, (above, up_to): (u32, u32)) {
-    let (segments, first) = (log.ring.segments(), log.layout().first_offset());
-    let mut looks = SLOTS_READ_MAX;
-    let known = log.ring.slots().iter().zip(0u32..).map(|(slot, at)| (slot.number(), at));
-    let mut slot = known.filter(|known| known.0 <= above).max().map_or(0, |(_, at)| at);
-    for _ in 0..segments {
-        slot = if slot + 1 < segments { slot + 1 } else { 0 };
-        if log.ring.slot(slot).number() != 0 {
-            continue;
-        }
-        let mut bytes = [0; HEADER_BYTES_MAX];
-        // A sector that cannot be read tells of no segment, and was counted with its header.
-        let is_read = log.read(storage, slot, first, &mut bytes).is_ok();
-        let is_blank = bytes.iter().all(|byte| *byte == bytes[0]);
-        if !is_read || is_blank || has_header_of_another(storage, log.layout(), slot) {
-            continue;
-        }
-        let reads_on = looks > 0;
-        looks = looks.saturating_sub(1);
-        for number in (1..=up_to.saturating_sub(above)).rev().map(|more| above + more) {
-            log.ring.found(slot, number, 0);
-            let seed = log.seed(Place { slot, offset: first });
-            if Header::parse(&bytes, seed).is_some()
-                || reads_on && matches!(log.on(storage).next_header(slot, first), Ok(Some(_)))
-            {
-                log.saw_number(number);
-                break;
-            }
-            log.ring.found(slot, 0, 0);
-        }
-    }
 }
 
 /// What the header of a segment said that is lost, as far as the segment before it tells.

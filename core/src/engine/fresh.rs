@@ -45,6 +45,8 @@ pub(super) struct FreshPlan {
     continues_batch: bool,
     /// Whether the record that is written again is the end of a batch.
     ends_batch: bool,
+    /// Whether the newest segment is whole, and so can say which one came after it.
+    newest_tells: bool,
 }
 
 impl FreshPlan {
@@ -74,6 +76,7 @@ impl FreshPlan {
                 predecessor: header.predecessor,
                 continues_batch: continued,
                 ends_batch: false,
+                newest_tells: true,
             };
         }
         let last_offset = survey.last.map_or(survey.end, |last| last.offset);
@@ -100,6 +103,7 @@ impl FreshPlan {
                 predecessor: header.predecessor,
                 continues_batch: continued,
                 ends_batch,
+                newest_tells: true,
             };
         }
         let includes_again = planted::is(Fault::EndIncludesAgain);
@@ -112,6 +116,7 @@ impl FreshPlan {
             predecessor: Some(Predecessor { slot, number, end, index, sealed: false }),
             continues_batch: ends_batch,
             ends_batch,
+            newest_tells: whole,
         }
     }
 
@@ -126,6 +131,7 @@ impl FreshPlan {
             predecessor: Some(Predecessor { slot, number, end, index, sealed: false }),
             continues_batch: false,
             ends_batch: false,
+            newest_tells: true,
         }
     }
 
@@ -158,7 +164,8 @@ impl FreshPlan {
             log.append(storage, &Record::Mark { closes: false }, false, &[])?;
         }
         log.sync(storage)?;
-        log.end_fresh();
+        let tells = self.newest_tells && log.can_tell_successor(storage, newest)?;
+        log.end_fresh(tells.then_some(newest));
         replay.begin_segment(true, self.continues_batch);
         let (from, end) = (log.layout().first_offset(), log.at());
         replay.segment(store, slot, from, end)?;

@@ -12,7 +12,7 @@ use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor, Turn};
 use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
-use crate::log::{Log, LogError};
+use crate::log::{Log, LogError, write_padded};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
 use crate::state::{Doubt, Limit, State, Store};
@@ -24,10 +24,6 @@ use core::sync::atomic::Ordering;
 /// A new store takes numbers above those of whatever lies on the medium, unless they are as great as this,
 /// which no honest store comes to: their headers are erased.
 const NUMBER_MAX_OUTLIVED: u32 = u32::MAX / 2;
-
-/// So far above all numbers that can be read those of a new store begin: what lost its header may have a
-/// number of the next few, and the new store the name of the old one.
-const NUMBERS_SKIPPED: u32 = 64;
 
 /// What is chosen at format, once for the life of a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,11 +73,10 @@ pub fn format<S: Storage>(
             number_max = number_max.max(found.segment.number);
         }
     }
-    let skipped = if number_max > 0 { NUMBERS_SKIPPED } else { 0 };
     let header = SegmentHeader {
         slot: 0,
-        number: number_max + skipped + 1,
-        retired: number_max + skipped,
+        number: number_max + 1,
+        retired: number_max,
         predecessor: None,
         erase_count: erase_count.saturating_add(1),
         next_node: 0,
@@ -104,7 +99,7 @@ fn write_first_segment<S: Storage>(
     for place in 0..2 {
         let at = layout.first_offset() + place * mark;
         let bytes = Record::Mark { closes: false }.encode(false, true, salt.at(header.number, at));
-        write_padded(storage, layout, at, bytes.as_slice())?;
+        write_padded(storage, layout, at.into(), bytes.as_slice())?;
         storage.sync()?;
     }
     // Before the marks it would be a store that is found and does not open.
@@ -124,35 +119,12 @@ fn call_too_long<E>(error: OpenError<E>, capacity: u64) -> OpenError<E> {
     OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
 }
 
-/// Writes bytes and what is missing to the alignment, in pieces of the write size.
-fn write_padded<S: Storage>(
-    storage: &mut S,
-    layout: &Layout,
-    at: u32,
-    bytes: &[u8],
-) -> Result<(), S::Error> {
-    const PIECE: usize = 256;
-    let mut at = u64::from(at);
-    let align = (layout.align() as usize).max(1);
-    for chunk in bytes.chunks(PIECE) {
-        let mut piece = [layout.geometry().erased.filler(); PIECE];
-        if let Some(into) = piece.get_mut(..chunk.len()) {
-            into.copy_from_slice(chunk);
-        }
-        let padded = chunk.len().next_multiple_of(align).min(PIECE);
-        storage.write(at, piece.get(..padded).unwrap_or_default())?;
-        at += padded as u64;
-    }
-    Ok(())
-}
-
 impl<'r, S: Storage> StorageEngine<'r, S> {
     /// Opens the store on the medium, recovers it, and makes it ready for writing.
     ///
     /// Takes all memory that it will ever take from `region`, which has at least
     /// `capacity.region_bytes()`. Reads every segment header, the newest segment whole, and of the others the
-    /// index pages, or, where segments are small, every record's header once (and what is in slots without a
-    /// header, a few times, where it looks like a segment that lost its own);
+    /// index pages, or, where segments are small, every record's header once;
     /// writes one segment and syncs it, whether the store was closed or not. About two erases at
     /// most, and one in vain for each slot that no longer erases.
     ///

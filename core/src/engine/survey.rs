@@ -116,17 +116,6 @@ pub(super) fn look_for_header<S: Storage>(
     Ok(ours.map(|found| found.segment).ok_or(lost))
 }
 
-/// Whether a slot has the header of another store.
-pub(super) fn has_header_of_another<S: Storage>(
-    storage: &mut S,
-    layout: &Layout,
-    slot: u32,
-) -> bool {
-    let read = header_bytes(storage, layout.slot_start(slot));
-    let found = read.ok().and_then(|(bytes, _)| FoundHeader::parse(&bytes).ok());
-    found.is_some_and(|found| found.layout.store() != layout.store())
-}
-
 /// Whether the header of a live segment reads as it was written, without a flipped bit.
 pub(super) fn header_is_whole<S: Storage>(
     storage: &mut S,
@@ -292,8 +281,6 @@ pub(super) struct Survey {
     prelude: Option<u32>,
     /// How many of them there are up to the first one behind damage that only a segment in use can hold.
     in_use: Option<u32>,
-    /// Whether that is proven by more than marks, of which an opening that was cut may leave the first two.
-    proof_is_of_use: bool,
     /// Whether the last record is an index page, and says that what lies before it is durable.
     page_is_marked: bool,
     /// The last record; `None` where nothing of the segment is in doubt, since a later one was begun behind
@@ -436,7 +423,6 @@ impl Survey {
             };
             if self.first_mark.is_some() || is_of_use {
                 self.in_use = Some(self.records + 1);
-                self.proof_is_of_use = kind != Kind::Mark || is_of_use;
             }
         }
         if kind == Kind::Mark {
@@ -496,14 +482,6 @@ impl Survey {
     /// Whether it was used behind an opening that returned, for certain: something follows the proof of that.
     pub(super) fn was_in_use(&self) -> bool {
         self.is_proven_fresh() || self.in_use.is_some_and(|proof| self.records > proof)
-    }
-
-    /// Whether it counts without its header: it was in use, or holds what nobody writes before it is.
-    ///
-    /// Whatever else lies there may be what a recovery left that was cut short, and an erase that was cut as
-    /// well.
-    pub(super) fn counts_headless(&self) -> bool {
-        self.was_in_use() || self.proof_is_of_use
     }
 
     /// Whether this is a fresh segment of an opening that returned: something follows its proof.

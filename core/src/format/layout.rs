@@ -118,9 +118,14 @@ impl Layout {
         bytes >> self.align_shift
     }
 
+    /// Offset at which a segment says which one came after it.
+    pub const fn successor_offset(&self) -> u32 {
+        self.padded(super::segment::HEADER_BYTES)
+    }
+
     /// Offset of the first record in a segment.
     pub const fn first_offset(&self) -> u32 {
-        self.padded(super::segment::HEADER_BYTES)
+        self.successor_offset() + self.padded(super::successor::SUCCESSOR_BYTES)
     }
 
     /// Which columns the index pages have.

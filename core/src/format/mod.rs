@@ -13,6 +13,7 @@ mod outline;
 mod page;
 mod record;
 mod segment;
+mod successor;
 #[cfg(test)]
 mod tests;
 mod varint;
@@ -32,3 +33,4 @@ pub use segment::{
     FORMAT_VERSION, FoundHeader, HEADER_BYTES, LAYOUT_BYTES, LAYOUT_OFFSET, MAGIC, NotAHeader,
     Predecessor, SegmentHeader,
 };
+pub use successor::{SUCCESSOR_BYTES, Successor};

@@ -34,7 +34,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// Length of the header, in bytes, without padding.
 pub const HEADER_BYTES: u32 = 84;
 /// The version of the media format that this library reads and writes.
-pub const FORMAT_VERSION: u16 = 3;
+pub const FORMAT_VERSION: u16 = 4;
 
 /// The first bytes of every header.
 pub const MAGIC: [u8; 8] = *b"KAUSALDB";

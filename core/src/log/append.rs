@@ -13,15 +13,15 @@ use super::page::{OpenPage, SealedPage, TablePage};
 use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
 use super::staging::{Filling, Staging};
-use super::writer::RecordWriter;
+use super::writer::{RecordWriter, write_padded};
 use crate::format::{
     CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL, Header, IndexForm,
-    Layout, Outline, Place, Predecessor, Record, Salt, SegmentHeader,
+    Layout, Outline, Place, Predecessor, Record, SUCCESSOR_BYTES, Salt, SegmentHeader, Successor,
 };
 use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
-use crate::storage::{Storage, read_around};
+use crate::storage::{Erased, Storage, read_around};
 use crate::types::{Location, NodeNumber, Sequence};
 use zerocopy::little_endian::U32;
 
@@ -61,8 +61,6 @@ pub struct Synced {
     pub number: u32,
     /// Offset behind its last record, in bytes.
     pub end: u32,
-    /// Whether it is the segment of an opening that has not returned yet.
-    pub is_fresh: bool,
 }
 
 /// The ring and its open segment.
@@ -88,6 +86,8 @@ pub struct Log<'r> {
     /// Whether a sync failed since: what was written behind may read well and be lost all the same.
     in_doubt: bool,
     number_max: u32,
+    /// Slot and number of the segment that was open before this one, until it says so.
+    before: Option<(u32, u32)>,
     /// Whether the open segment is that of an opening and not proven yet: all of what is written before its
     /// marks must lie in it, or nothing of it counts.
     is_fresh: bool,
@@ -146,6 +146,7 @@ impl<'r> Log<'r> {
             synced: None,
             in_doubt: false,
             number_max: 0,
+            before: None,
             is_fresh: false,
             retired: 0,
             next_node: 0,
@@ -164,7 +165,7 @@ impl<'r> Log<'r> {
         self.staging.clear();
         (self.flushed, self.at, self.whole, self.mark_next) = (0, 0, 0, false);
         (self.number_max, self.retired, self.is_fresh) = (0, 0, false);
-        self.recent = None;
+        (self.recent, self.before) = (None, None);
     }
 
     /// The layout of the media.
@@ -324,6 +325,12 @@ impl<'r> Log<'r> {
     ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
         // The record may open a segment, and that one's header says which numbers were never given.
         self.saw_node(record.number());
+        let is_early = planted::is(Fault::SuccessorToldEarly);
+        if self.mark_next && (self.at > self.layout.first_offset() || is_early) {
+            // What lies in this segment is durable.
+            let before = self.before.take();
+            self.tell_successor(storage, before, self.ring.head())?;
+        }
         if self.page.is_full() {
             self.write_page(storage)?;
         }
@@ -339,9 +346,62 @@ impl<'r> Log<'r> {
         RecordWriter::start(self, storage, record, in_batch)
     }
 
-    /// The fresh segment of an opening is proven: from here on the log goes on in other segments.
-    pub const fn end_fresh(&mut self) {
+    /// The fresh segment of an opening is proven: from here on the log goes on in other segments. `before` is
+    /// the one that was the newest, if it can still say which one came after it.
+    pub fn end_fresh(&mut self, before: Option<u32>) {
         self.is_fresh = false;
+        self.before = before.map(|slot| (slot, self.ring.slot(slot).number()));
+    }
+
+    /// What the segment in a slot says of the one that was opened after it; `None` if it says nothing.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn successor<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        slot: u32,
+    ) -> Result<Option<Successor>, LogError<S::Error>> {
+        let offset = self.layout.successor_offset();
+        let mut bytes = [0; SUCCESSOR_BYTES as usize];
+        self.read(storage, slot, offset, &mut bytes)?;
+        Ok(Successor::parse(&bytes, self.seed(Place { slot, offset })))
+    }
+
+    /// Whether nothing is written where the segment in a slot says which one came after it, so that it can.
+    ///
+    /// # Errors
+    /// The storage refused.
+    pub fn can_tell_successor<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        slot: u32,
+    ) -> Result<bool, LogError<S::Error>> {
+        let erased = self.layout.geometry().erased;
+        let mut bytes = [0; SUCCESSOR_BYTES as usize];
+        self.read(storage, slot, self.layout.successor_offset(), &mut bytes)?;
+        Ok(erased == Erased::Unknown || bytes.iter().all(|byte| *byte == erased.filler()))
+    }
+
+    /// Has a segment, by slot and number, say that another one was opened after it, which holds what is
+    /// durable: it is missed then, should all of it be lost.
+    fn tell_successor<S: Storage>(
+        &mut self,
+        storage: &mut S,
+        before: Option<(u32, u32)>,
+        successor: Option<u32>,
+    ) -> Result<(), LogError<S::Error>> {
+        // Where it was erased since, another one lies there.
+        let before = before.filter(|(slot, number)| self.ring.slot(*slot).number() == *number);
+        let before = before.filter(|_| !planted::is(Fault::SuccessorUntold));
+        let (Some((slot, _)), Some(successor)) = (before, successor) else { return Ok(()) };
+        let offset = self.layout.successor_offset();
+        let successor = Successor { slot: successor, number: self.ring.slot(successor).number() };
+        let bytes = successor.encode(self.seed(Place { slot, offset }));
+        let at = self.layout.slot_start(slot) + u64::from(offset);
+        write_padded(storage, &self.layout, at, &bytes).map_err(LogError::Storage)?;
+        self.traffic.bytes_written += u64::from(self.layout.padded(SUCCESSOR_BYTES));
+        Ok(())
     }
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
@@ -425,8 +485,7 @@ impl<'r> Log<'r> {
     }
 
     fn note_synced(&mut self) {
-        let (number, end, is_fresh) = (self.head_number(), self.at, self.is_fresh);
-        self.synced = Some(Synced { number, end, is_fresh });
+        self.synced = Some(Synced { number: self.head_number(), end: self.at });
     }
 
     /// Makes durable what was written before this log knew of it.
@@ -468,7 +527,10 @@ impl<'r> Log<'r> {
         let (end, index) = (self.at, self.page.previous());
         let number = self.ring.slot(slot).number();
         let predecessor = Predecessor { slot, number, end, index, sealed: true };
-        self.open_segment(storage, Some(predecessor), Opening::Append)
+        let before = self.before.replace((slot, number));
+        self.open_segment(storage, Some(predecessor), Opening::Append)?;
+        // All that it holds is durable, though no record behind it said so.
+        self.tell_successor(storage, before, Some(slot))
     }
 
     /// Writes the index page of the newest records, and begins the next one behind it.
@@ -534,9 +596,11 @@ impl<'r> Log<'r> {
         filling.put(&bytes)?;
         filling.pad()?;
         filling.finish();
-        if planted::is(Fault::HeaderNotSynced) {
-            self.flush(storage)?;
-        } else {
+        self.flush(storage)?;
+        // What lies between is written when another segment is opened after this one.
+        let first = self.layout.first_offset();
+        (self.at, self.flushed, self.whole) = (first, first, first);
+        if !planted::is(Fault::HeaderNotSynced) {
             self.sync(storage)?;
         }
         self.page.restart(self.at, 0);

@@ -7,10 +7,12 @@
 use kausaldb::storage::Geometry;
 
 const MAGIC: &[u8] = b"KAUSALDB";
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 /// Length of a segment's header and of its check, in bytes.
 const HEADER_BYTES: usize = 84;
 const CHECK_BYTES: usize = 4;
+/// Length of what a segment says of the one that was opened after it.
+const SUCCESSOR_BYTES: usize = 12;
 /// What one check of a body covers at most, in bytes.
 const CHUNK_BYTES: usize = 8 << 10;
 /// Segments of so many bytes have index pages of full columns, and records at multiples of 16.
@@ -153,9 +155,22 @@ impl Format {
         }
     }
 
+    /// Where a segment says which one was opened after it, in bytes.
+    pub fn successor_offset(&self) -> u32 {
+        (HEADER_BYTES as u32).next_multiple_of(self.align)
+    }
+
     /// Where records begin in a segment, in bytes.
     pub fn first_offset(&self) -> u32 {
-        (HEADER_BYTES as u32).next_multiple_of(self.align)
+        self.successor_offset() + (SUCCESSOR_BYTES as u32).next_multiple_of(self.align)
+    }
+
+    /// Slot and number of the segment that was opened after the one with this number, if these bytes say so.
+    pub fn successor(&self, bytes: &[u8], number: u32) -> Option<(u32, u32)> {
+        let (said, check) = bytes[..SUCCESSOR_BYTES].split_at(SUCCESSOR_BYTES - CHECK_BYTES);
+        let u32_at = |at: usize| u32::from_le_bytes(said[at..at + 4].try_into().expect("four"));
+        let is_whole = crc(self.seed(number, self.successor_offset()), said).to_le_bytes() == check;
+        is_whole.then(|| (u32_at(0), u32_at(4)))
     }
 
     /// The bytes of a slot.

@@ -75,6 +75,13 @@ impl fmt::Display for Seen {
     }
 }
 
+/// A segment by its number, of which none says yet that it was opened after it.
+struct Untold {
+    number: u32,
+    /// Slot and number of the one that is to say it; by each reading by which the opening may have gone.
+    by: Vec<(u32, u32)>,
+}
+
 /// How far an opening is.
 #[derive(Clone)]
 enum Stage {
@@ -112,6 +119,8 @@ pub struct Ring {
     /// Whether anything was written since the last sync.
     is_unsynced: bool,
     header_synced: bool,
+    /// Segments that none says were opened after it.
+    untold: Vec<Untold>,
     /// For each unit of the medium that was written by this run, whether it was read since.
     read_back: Vec<bool>,
     pub synced: Synced,
@@ -149,6 +158,7 @@ impl Ring {
             written: 0,
             is_unsynced: false,
             header_synced: false,
+            untold: Vec::new(),
             read_back: vec![false; units as usize],
             synced,
             seen,
@@ -263,6 +273,8 @@ impl Ring {
         let (slot, offset) = ((at / segment_bytes) as u32, (at % segment_bytes) as u32);
         if offset == 0 {
             self.begin(slot, bytes)?;
+        } else if offset == self.format.successor_offset() {
+            return self.tells(slot, bytes);
         } else {
             let is_end = self.chain.back().is_some_and(|head| head.head.slot == slot)
                 && offset == self.written
@@ -270,8 +282,43 @@ impl Ring {
             hold(is_end, Rule::AtTheEnd, || format!("{offset} in slot {slot} is written"))?;
             self.pending.extend(bytes);
         }
-        self.written = offset + bytes.len() as u32;
+        self.written = (offset + bytes.len() as u32).max(self.format.first_offset());
         self.take_records()
+    }
+
+    /// A segment says which one was opened after it.
+    fn tells(&mut self, slot: u32, bytes: &[u8]) -> Kept {
+        let is_by = |untold: &Untold| untold.by.iter().any(|by| by.0 == slot);
+        let at = self.untold.iter().position(is_by);
+        let untold = at.map(|at| self.untold.remove(at));
+        let told = untold.and_then(|Untold { number, by }| {
+            let mut said = by.iter().filter(|by| by.0 == slot);
+            let said = said.find_map(|by| self.format.successor(bytes, by.1));
+            let segment = self.chain.iter().find(|segment| segment.head.number == number)?;
+            said.filter(|said| *said == (segment.head.slot, number)).map(|_| segment)
+        });
+        let is_running = matches!(self.stage, Stage::Running) && !self.is_unsynced;
+        let is_durable =
+            told.is_some_and(|told| is_running && !told.records.is_empty() && self.header_synced);
+        hold(is_durable, Rule::SuccessorTold, || {
+            let told = told.map(|told| (told.head.number, told.records.len()));
+            format!("slot {slot} says that {told:?} was opened; unsynced: {}", self.is_unsynced)
+        })
+    }
+
+    /// Before a record of the newest segment is written, it is told of if it holds what is durable, and so is
+    /// each one before it.
+    fn are_told(&self, number: u32, record: &Record) -> Kept {
+        let may_wait = |untold: &Untold| {
+            let is_first = record.offset == self.format.first_offset();
+            untold.number == number && (is_first || !record.is_marked)
+        };
+        let missed = self.untold.iter().find(|untold| !may_wait(untold));
+        // A page at the very end is written when the next segment is opened.
+        hold(missed.is_none() || record.what == What::Index, Rule::SuccessorTold, || {
+            let missed = missed.map(|untold| untold.number);
+            format!("{missed:?} is told of nowhere before {:?} is written", record.what)
+        })
     }
 
     // ---- what was written ----
@@ -280,7 +327,7 @@ impl Ring {
     fn begin(&mut self, slot: u32, bytes: &[u8]) -> Kept {
         let is_erased = self.erased.take() == Some((slot, self.format.sectors));
         hold(is_erased, Rule::ErasedBefore, || format!("slot {slot} is begun and not erased"))?;
-        let head = (bytes.len() >= self.format.first_offset() as usize)
+        let head = (bytes.len() == self.format.successor_offset() as usize)
             .then(|| self.format.head(bytes, slot))
             .flatten();
         let Some(head) = head else {
@@ -307,7 +354,14 @@ impl Ring {
             self.meaning = meaning(self.chain.iter());
         } else {
             self.follows_on(slot, &head)?;
+            let before = self.chain.back().map(|before| (before.head.slot, before.head.number));
+            self.untold.push(Untold { number, by: before.into_iter().collect() });
         }
+        // Who was to say something may lie here no longer.
+        self.untold.retain_mut(|untold| {
+            untold.by.retain(|by| by.0 != slot);
+            !untold.by.is_empty()
+        });
         self.meaning.begin(&head);
         let next_node = self.next_node.max(self.meaning.next_node());
         hold(head.next_node >= next_node, Rule::HeaderTells, || {
@@ -320,7 +374,6 @@ impl Ring {
         (self.number_max, self.next_node) = (number, head.next_node);
         self.header_synced = false;
         self.is_unsynced = true;
-        self.pending = bytes[self.format.first_offset() as usize..].to_vec();
         self.seen.segments += 1;
         Ok(())
     }
@@ -377,7 +430,10 @@ impl Ring {
                 return Err(Broken { rule: Rule::AtTheEnd, by: format!("{at:?} is written") });
             }
             Stage::Fresh => self.fresh(&record)?,
-            Stage::Running => self.running(number, &record)?,
+            Stage::Running => {
+                self.are_told(number, &record)?;
+                self.running(number, &record)?;
+            }
         }
         let head = self.chain.back_mut().expect("it is being written");
         head.end = record.end();
@@ -421,6 +477,11 @@ impl Ring {
         };
         self.free = self.expected.iter().map(order).collect();
         self.meaning = meaning(self.chain.iter());
+        if let Some(fresh) = fresh {
+            let newest = self.expected.iter().map(|expected| &expected.newest.head);
+            let by = newest.map(|head| (head.slot, head.number)).collect();
+            self.untold.push(Untold { number: fresh.number, by });
+        }
         let newest = &expected.newest;
         let last = newest.records.last().map(|last| last.what);
         self.seen.taken_over +=

@@ -21,6 +21,8 @@ pub enum Rule {
     HeaderTells,
     /// A header is durable before the first record.
     HeaderFirst,
+    /// A segment says which one was opened after it: once, and when that one holds what is durable.
+    SuccessorTold,
     /// Records are whole, and lie one behind the other behind what this run wrote.
     AtTheEnd,
     /// The first record after each sync says so, and no other one does.

@@ -231,6 +231,7 @@ fn expected_if(
         return Err(Broken { rule: Rule::NothingLost, by: "no segment counts".into() });
     };
     is_torn_only(format, reading, &segments[&newest], newest)?;
+    is_last(format, reading, &segments[&newest])?;
     let number_max = order[0].0;
     plans(format, &segments, newest)
         .into_iter()
@@ -278,6 +279,16 @@ fn hold_ring(
         held.insert(here.slot, "it is of the newest ring that is proven");
         before = segment.head.before;
     }
+}
+
+/// After a mere power cut the newest segment that counts says of none that it was opened later.
+fn is_last(format: &Format, reading: &Reading, newest: &Segment) -> Result<(), Broken> {
+    let Head { slot, number, .. } = newest.head;
+    let bytes = &format.slot(&reading.image, slot)[format.successor_offset() as usize..];
+    let later = format.successor(bytes, number);
+    hold(later.is_none(), Rule::NothingLost, || {
+        format!("segment {number} is the newest, and says that {later:?} was opened later")
+    })
 }
 
 /// After a mere power cut nothing that was durable once lies behind what does not validate.
