@@ -76,8 +76,8 @@ fn a_cut_at_any_step_on_any_flash_loses_nothing() {
 /// segment takes the newest one over whenever there is room, and costs none.
 #[test]
 fn after_a_cut_anywhere_a_store_with_little_room_can_still_be_written() {
-    // A segment has 16 units, and the marks of an opening take three.
-    let scenario = Scenario { batches: 120, ..matrix(256, 512) };
+    // A segment has 16 units, two of which hold no record, and the marks of an opening take three.
+    let scenario = Scenario { batches: 120, segment_bytes: 16 * 256, ..matrix(256, 512) };
     let mut bench = Bench::new(scenario);
     let thinning = Thinning::one_in(1);
     lives(scenario, thinning, |cut, states| {

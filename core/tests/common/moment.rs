@@ -27,6 +27,8 @@ pub enum Phase {
     Erasing,
     /// A segment's header.
     Starting,
+    /// What a segment says of the one that was opened after it.
+    Telling,
     Syncing,
     /// Anything, while the store is being opened.
     Recovery,
@@ -36,7 +38,7 @@ pub enum Phase {
     Wrapping,
 }
 
-const PHASES: [Phase; 12] = [
+const PHASES: [Phase; 13] = [
     Phase::Writing,
     Phase::Sealing,
     Phase::Folding,
@@ -45,6 +47,7 @@ const PHASES: [Phase; 12] = [
     Phase::Retiring,
     Phase::Erasing,
     Phase::Starting,
+    Phase::Telling,
     Phase::Syncing,
     Phase::Recovery,
     Phase::OpenIntent,
@@ -157,6 +160,9 @@ impl Watch {
         let segment_bytes = u64::from(self.layout.segment_bytes());
         let (slot, offset) = ((at / segment_bytes) as u32, (at % segment_bytes) as u32);
         let unit = self.layout.geometry().write_bytes as usize;
+        if offset == self.layout.successor_offset() {
+            return vec![self.moment(Phase::Telling, context); bytes.len() / unit];
+        }
         let mut moments = vec![self.moment(Phase::Writing, context); bytes.len() / unit];
         let mut mark = |span: Range<u32>, moment: Moment| {
             let from = span.start.saturating_sub(offset) as usize / unit;
