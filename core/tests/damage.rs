@@ -92,7 +92,7 @@ fn bytes_to_flip(story: &Story) -> Vec<usize> {
     }
     let mut bytes = Vec::new();
     for start in (0..story.image.len()).step_by(story.shape.segment) {
-        bytes.extend(start..start + HEADER);
+        bytes.extend(start..start + story.shape.first());
         for (span, header) in records(&story.image[start..start + story.shape.segment]) {
             let is_page = header.tag.kind() == Kind::Index;
             let whole = if is_page { span.len() } else { header.bytes as usize };
@@ -157,7 +157,7 @@ fn the_newest_synced_group_is_all_that_damage_takes_without_a_word() {
             let mut memory = story.region();
             // A pair of bytes that lies across the group's start hits two groups.
             let across = story.group.start - 1;
-            for at in (HEADER..story.group.end - 1).filter(|at| *at != across) {
+            for at in (shape.first()..story.group.end - 1).filter(|at| *at != across) {
                 let _replay = Replay(format!("{}, story {seed}, offset {at}", shape.name));
                 let mut image = story.image.clone();
                 (0..2).for_each(|byte| image[story.newest + at + byte] ^= 0x5A);

@@ -5,9 +5,7 @@
 #![cfg(test)]
 
 use crate::common::power::{Replay, SMALL, Scenario, sweep};
-use crate::common::stories::{
-    CONFIG, FILE, HEADER, LARGE, NOR, PAGED, Shape, Story, records, story_of,
-};
+use crate::common::stories::{CONFIG, FILE, LARGE, NOR, PAGED, Shape, Story, records, story_of};
 use crate::common::{Random, all_ids, hurt, read_all, region};
 use kausaldb::format::Kind;
 use kausaldb::{
@@ -297,7 +295,8 @@ fn verify_tells_what_is_hurt_now_from_what_was_repaired() {
         let (story, mut random) = (story_of(NOR, seed % 8), Random::new(seed));
         let start = random.below(NOR.segments() as u64) as usize * NOR.segment;
         let mut image = story.image.clone();
-        image[start + HEADER..start + HEADER + 12].fill(0xEE);
+        let first = start + NOR.first();
+        image[first..first + 12].fill(0xEE);
         let (capacity, mut memory) = (NOR.ample(), region(&NOR.ample()));
         let held = Shared::new(NOR.device(&image));
         let opened = StorageEngine::open(held.clone(), &mut memory, capacity, CONFIG);

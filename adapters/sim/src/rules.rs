@@ -103,7 +103,8 @@ impl Rules {
         rules.erases.fill(Erase::Earlier);
         let blank = Some(geometry.erased.filler()).filter(|_| geometry.erased != Erased::Unknown);
         let units_in_sector = geometry.erase_bytes as usize / rules.unit();
-        for ((at, unit), written) in image.chunks(rules.unit()).enumerate().zip(&mut rules.written) {
+        for ((at, unit), written) in image.chunks(rules.unit()).enumerate().zip(&mut rules.written)
+        {
             *written = match blank {
                 Some(blank) => unit.iter().any(|byte| *byte != blank),
                 None => at.is_multiple_of(units_in_sector),

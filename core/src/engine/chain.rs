@@ -9,7 +9,7 @@
 use super::error::OpenError;
 use super::survey::{Span, Survey, living, look_for_header, read_header};
 use crate::format::{Predecessor, SegmentHeader, Successor};
-use crate::log::{Log, LogError, SlotState};
+use crate::log::{Log, LogError, SlotState, Synced};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
@@ -127,7 +127,8 @@ fn sealed_by_begun(log: &Log<'_>, header: &SegmentHeader) -> Option<Predecessor>
 }
 
 /// The newest segment of which the newest one that is seen to count says that it was opened, or of which that
-/// one says so in turn: each held what was durable, and is lost if it does not count.
+/// one says so in turn; or the one that this run synced before a sync failed. Each held what was durable, and
+/// is lost if it does not count.
 fn follow_successors<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
@@ -135,11 +136,12 @@ fn follow_successors<S: Storage>(
 ) -> Result<Newest, LogError<S::Error>> {
     let mut newest = seen;
     for _ in 0..log.ring.segments() {
-        let number = newest.header.number;
-        let successor = log
-            .successor(storage, newest.slot)?
-            .filter(|successor| successor.number > number && successor.slot < log.ring.segments());
-        let Some(successor) = successor else { break };
+        let told = log.successor(storage, newest.slot)?;
+        let synced = log.beyond_doubt().filter(|synced| synced.counts);
+        let synced = synced.map(|Synced { slot, number, .. }| Successor { slot, number });
+        let is_later =
+            |of: &Successor| of.number > newest.header.number && of.slot < log.ring.segments();
+        let Some(successor) = told.filter(is_later).or(synced.filter(is_later)) else { break };
         let Some(end) = believed_end(log, successor.number) else { break };
         newest = lost_segment(log, storage, (successor, end), newest)?;
         set_candidate(log, newest.slot);

@@ -57,10 +57,14 @@ pub struct Appended {
 /// An end of the log that was durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Synced {
-    /// Number of the open segment.
+    /// Slot of the open segment.
+    pub slot: u32,
+    /// Its number.
     pub number: u32,
     /// Offset behind its last record, in bytes.
     pub end: u32,
+    /// Whether it counts: it holds a record, and is not that of an opening that has not returned yet.
+    pub counts: bool,
 }
 
 /// The ring and its open segment.
@@ -485,7 +489,9 @@ impl<'r> Log<'r> {
     }
 
     fn note_synced(&mut self) {
-        self.synced = Some(Synced { number: self.head_number(), end: self.at });
+        let (slot, end) = (self.ring.head().unwrap_or_default(), self.at);
+        let counts = !self.is_fresh && end > self.layout.first_offset();
+        self.synced = Some(Synced { slot, number: self.head_number(), end, counts });
     }
 
     /// Makes durable what was written before this log knew of it.

@@ -2,7 +2,7 @@
 //! a word.
 
 use super::{Mix, Model, Random, region};
-use kausaldb::format::{FoundHeader, HEADER_BYTES_MAX, Header, Kind, Record, Salt};
+use kausaldb::format::{FoundHeader, Header, Kind, Layout, Record, Salt};
 use kausaldb::storage::{Erased, Geometry};
 use kausaldb::{Capacity, Config, FormatOptions, OnDamage, StorageEngine, StoreId, Verify, format};
 use kausaldb_sim::SimNor;
@@ -115,6 +115,12 @@ impl Shape {
         self.geometry.capacity_bytes as usize / self.segment
     }
 
+    /// Offset of the first record in a segment.
+    pub fn first(&self) -> usize {
+        let layout = Layout::new(STORE, self.geometry, self.segment as u32).expect("layout");
+        layout.first_offset() as usize
+    }
+
     /// Where the segment starts in an image whose header has the greatest number.
     pub fn newest(&self, image: &[u8]) -> usize {
         let number =
@@ -150,9 +156,8 @@ pub struct Story {
     pub newest: usize,
     /// The newest synced group, in the newest segment: the record that carries the last mark, and all behind.
     pub group: Range<usize>,
-    /// Headers of records in the newest segment that prove that it was in use: each says that what lies
-    /// before it is durable.
-    pub proofs: Vec<Range<usize>>,
+    /// Whether the segment before it says that it was opened: it holds more than one synced group.
+    pub is_told: bool,
     pub mix: Mix,
 }
 
@@ -218,17 +223,16 @@ impl Story {
     ) -> Self {
         let newest = shape.newest(&image);
         let records = records(&image[newest..newest + shape.segment]);
-        let end = records.last().map_or(HEADER, |(span, _)| span.end);
+        let end = records.last().map_or(shape.first(), |(span, _)| span.end);
         let start = records.iter().rev().find(|(_, header)| header.tag.marked());
         let group = start.map_or(end, |(span, _)| span.start)..end;
         // An opening that is cut leaves marks as well.
-        let is_proof = |header: &Header| match header.record {
+        let is_of_use = |header: &Header| match header.record {
             Record::Mark { closes } => closes,
             _ => header.tag.marked() && header.tag.kind() != Kind::Index,
         };
-        let proofs = records.iter().skip(1).filter(|(_, header)| is_proof(header));
-        let proofs = proofs.map(|(span, of)| span.start..span.start + of.bytes as usize).collect();
-        Self { shape, earlier, states, newest, group, proofs, image, mix }
+        let is_told = records.iter().skip(1).any(|(_, header)| is_of_use(header));
+        Self { shape, earlier, states, newest, group, is_told, image, mix }
     }
 
     pub fn region(&self) -> Vec<MaybeUninit<u8>> {
@@ -237,21 +241,21 @@ impl Story {
 
     /// The states that a hurt image may show without a word. Where the newest synced group is hurt, that
     /// cannot be told from a tear: the state before it; where that is more than the last mark of a closed
-    /// store, also earlier ones. Where the newest segment's header is gone, only what follows it tells that
-    /// it ever counted: a second synced group, where something stands in the place of the first record.
+    /// store, also earlier ones. But where nothing is left of the newest segment, or its header is gone, the
+    /// one before says that it was opened, as soon as it holds more than one group.
     pub fn conceded(&self, image: &[u8]) -> &[Model] {
         let is_hurt = |span: Range<usize>| {
             let span = self.newest + span.start..self.newest + span.end;
             image[span.clone()] != self.image[span]
         };
+        let left = &image[self.newest..self.newest + self.shape.segment];
+        let is_left = !is_hurt(0..HEADER) && !records(left).is_empty();
         let hurts_group = is_hurt(self.group.clone());
         // What is hurt before it as well lies behind a mark that is not there any more.
-        let hurts_more = hurts_group && is_hurt(HEADER..self.group.start);
-        let first = HEADER.next_multiple_of(self.shape.geometry.write_bytes as usize) + self.newest;
-        let is_blank =
-            image[first..first + HEADER_BYTES_MAX].windows(2).all(|bytes| bytes[0] == bytes[1]);
-        let is_found = !is_blank && self.proofs.iter().any(|proof| !is_hurt(proof.clone()));
-        if is_hurt(0..HEADER) && !is_found || hurts_more {
+        let hurts_more = hurts_group && is_hurt(self.shape.first()..self.group.start);
+        if self.is_told && !is_left {
+            &self.states[..1]
+        } else if !is_left || hurts_more {
             &self.states
         } else if hurts_group && !self.shape.closes {
             &self.states[..2]
