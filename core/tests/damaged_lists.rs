@@ -156,7 +156,7 @@ fn hurt_and_go_on(seed: u64) -> Result<(), String> {
     let mut storage = closed(engine);
     let image = storage.image_mut();
     for _ in 0..3 {
-        let headers = 84;
+        let headers = 88;
         let in_segment = headers + random.below(u64::from(SEGMENT_BYTES) - headers - 8);
         let at = random.below(14) * u64::from(SEGMENT_BYTES) + in_segment;
         image[at as usize..].iter_mut().take(6).for_each(|byte| *byte = random.next() as u8);

@@ -375,7 +375,7 @@ fn write_order_is_one_bit_of_a_header() {
                 if flash.starts_with(b"KAUSALDB") {
                     assert_eq!(flash[10] ^ file[10], 4, "the flag");
                     file[10] = flash[10];
-                    file[80..84].copy_from_slice(&flash[80..84]);
+                    file[76..80].copy_from_slice(&flash[76..80]);
                 }
             }
             assert!(flash == file, "{} {}", shape.name, scenario.name());

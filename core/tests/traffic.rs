@@ -17,7 +17,7 @@ const CONTENT_BYTES: usize = 100;
 const UPDATES: u64 = 5_000;
 const SEGMENTS: u32 = 64;
 const SEGMENT_BYTES: u32 = 4096;
-const SEGMENT_HEADER_BYTES: u64 = 84;
+const SEGMENT_HEADER_BYTES: u64 = 80;
 const CAPACITY: Capacity =
     Capacity { nodes: 1_100, segments: SEGMENTS, segment_bytes: SEGMENT_BYTES, ..Capacity::SMALL };
 
@@ -180,8 +180,8 @@ fn an_update_reads_the_header_of_what_it_replaces_once() {
 fn moved_max(stats: &Stats, charge: u64) -> u64 {
     let (record, free) = (record_bytes(stats) + 2, u64::from(stats.segments_free));
     let live = BLOCKS * record;
-    // Headers, those of an index page included, and the record that retires a segment.
-    let whole = u64::from(SEGMENT_BYTES) - SEGMENT_HEADER_BYTES - 20 - 18;
+    // Headers, those of an index page included, what tells of the next segment, and the record that retires one.
+    let whole = u64::from(SEGMENT_BYTES) - SEGMENT_HEADER_BYTES - 8 - 20 - 18;
     let filled = (whole - whole % record).min(whole - record / 2);
     let usual = (60 * filled).saturating_sub(live + filled).clamp(filled, 5 * filled);
     let most = whole + 18;

@@ -22,8 +22,9 @@ use kausaldb_sim::SimNor;
 const STEP_SLOTS: u64 = 4;
 /// What the record takes that retires a segment.
 const RETIRE: u64 = 16;
-/// What of a segment no other record takes: its header, and a record that retires another.
-const NO_RECORDS: u64 = 84 + RETIRE;
+/// What of a segment no other record takes: its header, what tells of the next one, and a record that retires
+/// another.
+const NO_RECORDS: u64 = 80 + 8 + RETIRE;
 /// An index page, and how many records it describes; a segment of no more has none.
 const PAGE: u64 = 16;
 const PAGE_RECORDS: u64 = 64;

@@ -9,7 +9,7 @@
 use super::error::OpenError;
 use super::survey::{Span, Survey, living, look_for_header, read_header};
 use crate::format::{Predecessor, SegmentHeader, Successor};
-use crate::log::{Log, LogError, SlotState, Synced};
+use crate::log::{Log, LogError, SlotState};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
 
@@ -136,14 +136,16 @@ fn follow_successors<S: Storage>(
 ) -> Result<Newest, LogError<S::Error>> {
     let mut newest = seen;
     for _ in 0..log.ring.segments() {
+        let number = newest.header.number;
         let told = log.successor(storage, newest.slot)?;
+        let told =
+            told.map(|Successor { slot, distance }| (slot, number.saturating_add(distance.into())));
         let synced = log.beyond_doubt().filter(|synced| synced.counts);
-        let synced = synced.map(|Synced { slot, number, .. }| Successor { slot, number });
-        let is_later =
-            |of: &Successor| of.number > newest.header.number && of.slot < log.ring.segments();
-        let Some(successor) = told.filter(is_later).or(synced.filter(is_later)) else { break };
-        let Some(end) = believed_end(log, successor.number) else { break };
-        newest = lost_segment(log, storage, (successor, end), newest)?;
+        let synced = synced.map(|synced| (synced.slot, synced.number));
+        let is_later = |of: &(u32, u32)| of.0 < log.ring.segments() && of.1 > number;
+        let Some(later) = told.filter(is_later).or(synced.filter(is_later)) else { break };
+        let Some(end) = believed_end(log, later.1) else { break };
+        newest = lost_segment(log, storage, later, (end, newest))?;
         set_candidate(log, newest.slot);
     }
     Ok(newest)
@@ -153,8 +155,8 @@ fn follow_successors<S: Storage>(
 fn lost_segment<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
-    (Successor { slot, number }, end): (Successor, u32),
-    before: Newest,
+    (slot, number): (u32, u32),
+    (end, before): (u32, Newest),
 ) -> Result<Newest, LogError<S::Error>> {
     // What cannot be read at all is lost as well.
     let read = read_header(storage, log.layout(), slot).ok().flatten();

@@ -155,7 +155,9 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     let sound = |bytes: &[u8]| FoundHeader::parse(bytes);
     let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
     let newest = match newest_header(storage, &medium, sound) {
-        // A store of one segment has one header.
+        // A store of one segment has one header, and what is flipped may be its version.
+        Err(OpenError::Version { found, known }) => newest_header(storage, &medium, mended)
+            .map_err(|_| OpenError::Version { found, known })?,
         Err(OpenError::NoStore | OpenError::Log(_)) => newest_header(storage, &medium, mended)?,
         found => found?,
     };

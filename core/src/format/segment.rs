@@ -7,21 +7,21 @@
 //!                     0x04 the medium keeps write order; 0x08 the predecessor ends with its last
 //!                     index page, if it holds any
 //! 11 erased       1   0xFF, 0x00, or 0x01: unknown
-//! 12 write size   4   in bytes, as all sizes
-//! 16 store id    16
-//! 32 segments     4   on the medium when the segment was opened
-//! 36 segment size 4
-//! 40 erase size   4
-//! 44 slot         4
-//! 48 number       4   of the segment: greater than that of every earlier one, never reused
-//! 52 retired      4   number of the newest retired segment; 0 if there is none
-//! 56 predecessor  4   slot
-//! 60              4   number; 0 if there is none
-//! 64              4   end: offset behind its last valid record; what lies there and beyond is void for ever
-//! 68              4   offset of its last index page; 0 if there is none
-//! 72 erase count  4   of this slot
-//! 76 next node    4   node numbers from here on were never given
-//! 80 check        4   CRC-32 of all of it
+//! 12 store id    16
+//! 28 segments     4   on the medium when the segment was opened
+//! 32 segment size 4   in bytes, as all sizes
+//! 36 erase size   3   less 1
+//! 39 write size   1   the power of two that it is
+//! 40 slot         4
+//! 44 number       4   of the segment: greater than that of every earlier one, never reused
+//! 48 retired      4   number of the newest retired segment; 0 if there is none
+//! 52 predecessor  4   slot
+//! 56              4   number; 0 if there is none
+//! 60              4   end: offset behind its last valid record; what lies there and beyond is void for ever
+//! 64              4   offset of its last index page; 0 if there is none
+//! 68 erase count  4   of this slot
+//! 72 next node    4   node numbers from here on were never given
+//! 76 check        4   CRC-32 of all of it
 //! ```
 
 use super::check::Crc;
@@ -32,22 +32,24 @@ use zerocopy::little_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Length of the header, in bytes, without padding.
-pub const HEADER_BYTES: u32 = 84;
+pub const HEADER_BYTES: u32 = 80;
 /// The version of the media format that this library reads and writes.
 pub const FORMAT_VERSION: u16 = 4;
 
 /// The first bytes of every header.
 pub const MAGIC: [u8; 8] = *b"KAUSALDB";
-/// What makes a store's layout stands together: write size, store id, number and size of segments, and erase
+/// What makes a store's layout stands together: store id, number and size of segments, erase size and write
 /// size. Where that starts in a header, in bytes,
-pub const LAYOUT_OFFSET: u64 = core::mem::offset_of!(Raw, write_bytes) as u64;
+pub const LAYOUT_OFFSET: u64 = core::mem::offset_of!(Raw, store) as u64;
 /// and how many bytes that are.
-pub const LAYOUT_BYTES: usize = 32;
+pub const LAYOUT_BYTES: usize = 28;
 const RECOVERY: u8 = 0x01;
 const CONTINUES: u8 = 0x02;
 const KEEPS_ORDER: u8 = 0x04;
 const BEFORE_SEALED: u8 = 0x08;
 const ERASED_UNKNOWN: u8 = 0x01;
+/// Of the word with erase size and write size, these bits are the erase size less 1: it is 16 MiB at most.
+const ERASE_BITS: u32 = 24;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -56,11 +58,10 @@ struct Raw {
     version: U16,
     flags: u8,
     erased: u8,
-    write_bytes: U32,
     store: [u8; 16],
     segments: U32,
     segment_bytes: U32,
-    erase_bytes: U32,
+    erase_and_write: U32,
     slot: U32,
     number: U32,
     retired: U32,
@@ -126,7 +127,7 @@ pub struct FoundHeader {
 pub enum NotAHeader {
     /// The check fails, or the magic is another's, or no ring has such a place: there is no segment here.
     Absent,
-    /// A valid header of a format version that this library does not know.
+    /// A header of a format version that this library does not know, and of which it cannot check more.
     Version(u16),
     /// A valid check over sizes that no store can have.
     Layout(LayoutError),
@@ -151,11 +152,13 @@ impl SegmentHeader {
                 Erased::Zeros => 0x00,
                 Erased::Unknown => ERASED_UNKNOWN,
             },
-            write_bytes: U32::new(geometry.write_bytes),
             store: *layout.store().bytes(),
             segments: U32::new(layout.segments()),
             segment_bytes: U32::new(layout.segment_bytes()),
-            erase_bytes: U32::new(geometry.erase_bytes),
+            erase_and_write: U32::new(
+                geometry.erase_bytes.saturating_sub(1)
+                    | geometry.write_bytes.trailing_zeros() << ERASE_BITS,
+            ),
             slot: U32::new(self.slot),
             number: U32::new(self.number),
             retired: U32::new(self.retired),
@@ -199,17 +202,22 @@ impl FoundHeader {
     /// Why these bytes are no header that this library can use.
     pub fn parse(bytes: &[u8]) -> Result<Self, NotAHeader> {
         let (raw, _) = Raw::ref_from_prefix(bytes).map_err(|_| NotAHeader::Absent)?;
-        if raw.magic != MAGIC || raw.check.get() != check(raw) {
+        if raw.magic != MAGIC {
             return Err(NotAHeader::Absent);
         }
+        // (Where the check of another version lies, nobody knows here.)
         if raw.version.get() != FORMAT_VERSION {
             return Err(NotAHeader::Version(raw.version.get()));
+        }
+        if raw.check.get() != check(raw) {
+            return Err(NotAHeader::Absent);
         }
         let segment_bytes = raw.segment_bytes.get();
         let geometry = Geometry {
             capacity_bytes: u64::from(raw.segments.get()) * u64::from(segment_bytes),
-            erase_bytes: raw.erase_bytes.get(),
-            write_bytes: raw.write_bytes.get(),
+            erase_bytes: (raw.erase_and_write.get() & ((1 << ERASE_BITS) - 1)) + 1,
+            // A size that none has is refused below.
+            write_bytes: 1u32.checked_shl(raw.erase_and_write.get() >> ERASE_BITS).unwrap_or(0),
             erased: match raw.erased {
                 0xFF => Erased::Ones,
                 0x00 => Erased::Zeros,

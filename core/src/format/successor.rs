@@ -1,55 +1,51 @@
 //! What a segment says of the one that was opened after it.
 //!
 //! ```text
-//!  0 slot         4
-//!  4 number       4   of the segment: greater than that of the one that says it
-//!  8 check        4   CRC-32 of these, salted as that of a record in this place
+//!  0 slot         3
+//!  3 distance     1   of its number from that of the one that says it; 255 where it is 255 or more
+//!  4 check        4   CRC-32 of these, salted as that of a record in this place
 //! ```
 //!
 //! It stands between the header and the first record, and is written when the other segment holds what is
 //! durable: so one that is lost whole is missed, and never taken for one that was not written.
 
 use super::check::Crc;
-use zerocopy::little_endian::U32;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Length in bytes, without padding.
-pub const SUCCESSOR_BYTES: u32 = 12;
-
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct Raw {
-    slot: U32,
-    number: U32,
-    check: U32,
-}
-
-const _: () = assert!(size_of::<Raw>() == SUCCESSOR_BYTES as usize);
+pub const SUCCESSOR_BYTES: u32 = 8;
 
 /// The segment that was opened after another one, be that in the ring still or taken over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Successor {
     /// Its slot.
     pub slot: u32,
-    /// Its number.
-    pub number: u32,
+    /// How much greater its number is, at least 1; 255 where it is more. (Each opening that is cut takes a
+    /// number. Where so many were, what is lost is known by its slot alone.)
+    pub distance: u8,
 }
 
 impl Successor {
+    /// The segment in this slot and with this number, as the one with number `before` has it; `None` for the
+    /// slots from 2^24 on, for which there is no room.
+    pub fn new(slot: u32, number: u32, before: u32) -> Option<Self> {
+        let distance = u8::try_from(number.saturating_sub(before)).unwrap_or(u8::MAX);
+        (slot >> 24 == 0).then_some(Self { slot, distance })
+    }
+
     /// Its bytes, with the seed of the check over where they lie.
     pub fn encode(&self, seed: Crc) -> [u8; SUCCESSOR_BYTES as usize] {
-        let (slot, number) = (U32::new(self.slot), U32::new(self.number));
-        zerocopy::transmute!(Raw { slot, number, check: U32::new(check(slot, number, seed)) })
+        let said = (self.slot | u32::from(self.distance) << 24).to_le_bytes();
+        let mut bytes = [0; SUCCESSOR_BYTES as usize];
+        let parts = said.into_iter().chain(seed.and(&said).get().to_le_bytes());
+        bytes.iter_mut().zip(parts).for_each(|(byte, part)| *byte = part);
+        bytes
     }
 
     /// Reads what these bytes say; `None` if nothing was written there, or no longer reads as it was.
     pub fn parse(bytes: &[u8; SUCCESSOR_BYTES as usize], seed: Crc) -> Option<Self> {
-        let Raw { slot, number, check: found } = zerocopy::transmute!(*bytes);
-        let is_whole = found.get() == check(slot, number, seed);
-        is_whole.then_some(Self { slot: slot.get(), number: number.get() })
+        let (said, check) = bytes.split_first_chunk()?;
+        let word = u32::from_le_bytes(*said);
+        let is_whole = seed.and(said).get().to_le_bytes() == *check;
+        is_whole.then_some(Self { slot: word & 0xFF_FFFF, distance: (word >> 24) as u8 })
     }
-}
-
-fn check(slot: U32, number: U32, seed: Crc) -> u32 {
-    seed.and(slot.as_bytes()).and(number.as_bytes()).get()
 }

@@ -398,9 +398,10 @@ impl<'r> Log<'r> {
         // Where it was erased since, another one lies there.
         let before = before.filter(|(slot, number)| self.ring.slot(*slot).number() == *number);
         let before = before.filter(|_| !planted::is(Fault::SuccessorUntold));
-        let (Some((slot, _)), Some(successor)) = (before, successor) else { return Ok(()) };
+        let (Some((slot, number)), Some(after)) = (before, successor) else { return Ok(()) };
+        let successor = Successor::new(after, self.ring.slot(after).number(), number);
+        let Some(successor) = successor else { return Ok(()) };
         let offset = self.layout.successor_offset();
-        let successor = Successor { slot: successor, number: self.ring.slot(successor).number() };
         let bytes = successor.encode(self.seed(Place { slot, offset }));
         let at = self.layout.slot_start(slot) + u64::from(offset);
         write_padded(storage, &self.layout, at, &bytes).map_err(LogError::Storage)?;

@@ -138,10 +138,13 @@ fn page_bytes(layout: &Layout) -> u32 {
 /// What is left of a segment beside headers, two index pages, and the record that retires another: moving a
 /// segment takes one. In bytes.
 fn room(layout: &Layout) -> u32 {
-    let entry = layout.index_form().entry_bytes(Kind::Retire);
-    let retire = layout.padded(RETIRE_BYTES) + entry;
-    let taken = layout.first_offset() + 2 * page_bytes(layout) + retire;
+    let taken = layout.first_offset() + 2 * page_bytes(layout) + retire_bytes(layout);
     layout.segment_bytes().saturating_sub(taken)
+}
+
+/// What the record takes that retires another segment, in bytes.
+fn retire_bytes(layout: &Layout) -> u32 {
+    layout.padded(RETIRE_BYTES) + layout.index_form().entry_bytes(Kind::Retire)
 }
 
 fn pairs<T, const N: usize>(mut mine: [T; N], its: [T; N], both: impl Fn(T, T) -> T) -> [T; N]
@@ -180,8 +183,8 @@ impl Charge {
         let mean = self.bytes / (records + u64::from(self.changes)).max(1);
         let mean = u32::try_from(mean).unwrap_or(u32::MAX).max(1);
         let mean = mean.saturating_add(layout.index_form().entry_bytes(Kind::Block));
-        let retire = Share::of(layout, &Record::Retire { segment: u32::MAX, slot: u32::MAX });
-        let most = layout.segment_bytes() - layout.first_offset() - retire.in_place();
+        let most =
+            layout.segment_bytes().saturating_sub(layout.first_offset() + retire_bytes(layout));
         // With the record that retires a segment.
         let (form, records) = (layout.index_form(), most / mean + 1);
         let pages = match form {

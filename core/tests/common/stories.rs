@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Length of a segment's header, in bytes.
-pub const HEADER: usize = 84;
+pub const HEADER: usize = 80;
 
 /// A kind of store: its medium, its segments, and how it was left.
 #[derive(Clone, Copy)]

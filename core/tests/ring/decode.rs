@@ -9,10 +9,10 @@ use kausaldb::storage::Geometry;
 const MAGIC: &[u8] = b"KAUSALDB";
 const VERSION: u16 = 4;
 /// Length of a segment's header and of its check, in bytes.
-const HEADER_BYTES: usize = 84;
+const HEADER_BYTES: usize = 80;
 const CHECK_BYTES: usize = 4;
 /// Length of what a segment says of the one that was opened after it.
-const SUCCESSOR_BYTES: usize = 12;
+const SUCCESSOR_BYTES: usize = 8;
 /// What one check of a body covers at most, in bytes.
 const CHUNK_BYTES: usize = 8 << 10;
 /// Segments of so many bytes have index pages of full columns, and records at multiples of 16.
@@ -168,9 +168,9 @@ impl Format {
     /// Slot and number of the segment that was opened after the one with this number, if these bytes say so.
     pub fn successor(&self, bytes: &[u8], number: u32) -> Option<(u32, u32)> {
         let (said, check) = bytes[..SUCCESSOR_BYTES].split_at(SUCCESSOR_BYTES - CHECK_BYTES);
-        let u32_at = |at: usize| u32::from_le_bytes(said[at..at + 4].try_into().expect("four"));
+        let slot = u32::from_le_bytes([said[0], said[1], said[2], 0]);
         let is_whole = crc(self.seed(number, self.successor_offset()), said).to_le_bytes() == check;
-        is_whole.then(|| (u32_at(0), u32_at(4)))
+        is_whole.then(|| (slot, number + u32::from(said[3])))
     }
 
     /// The bytes of a slot.
@@ -188,7 +188,7 @@ impl Format {
     fn mended_head(&self, bytes: &[u8]) -> Option<Head> {
         let mut copy = bytes[..HEADER_BYTES].to_vec();
         let expected = MAGIC.iter().chain(&self.store);
-        let found = copy[..8].iter().chain(&copy[16..32]);
+        let found = copy[..8].iter().chain(&copy[12..28]);
         let wrong: u32 = found.zip(expected).map(|(a, b)| (a ^ b).count_ones()).sum();
         let bits = if wrong > 1 { 0 } else { HEADER_BYTES * 8 };
         (0..bits).find_map(|bit| {
@@ -203,19 +203,19 @@ impl Format {
         let u32_at = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four"));
         let is_ours = bytes[..8] == *MAGIC
             && u16::from_le_bytes([bytes[8], bytes[9]]) == VERSION
-            && bytes[16..32] == self.store
-            && u32_at(36) == self.segment_bytes
-            && u32_at(80) == crc(0, &bytes[..HEADER_BYTES - CHECK_BYTES]);
+            && bytes[12..28] == self.store
+            && u32_at(32) == self.segment_bytes
+            && u32_at(76) == crc(0, &bytes[..HEADER_BYTES - CHECK_BYTES]);
         let before =
-            Before { slot: u32_at(56), number: u32_at(60), end: u32_at(64), index: u32_at(68) };
+            Before { slot: u32_at(52), number: u32_at(56), end: u32_at(60), index: u32_at(64) };
         is_ours.then(|| Head {
-            slot: u32_at(44),
-            number: u32_at(48),
-            retired: u32_at(52),
+            slot: u32_at(40),
+            number: u32_at(44),
+            retired: u32_at(48),
             before: (before.number != 0).then_some(before),
             is_fresh: bytes[10] & 1 != 0,
             continues: bytes[10] & 2 != 0,
-            next_node: u32_at(76),
+            next_node: u32_at(72),
         })
     }
 

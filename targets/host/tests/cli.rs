@@ -191,16 +191,16 @@ fn a_store_of_another_format_version_ends_with_3() {
     let case = Case::new();
     case.run("create --size 1M --segment-size 64K");
     let mut image = fs::read(case.path("kausal.kdb")).unwrap();
-    // The header as `core/src/format/segment.rs` draws it: 84 bytes, version at 8, check at 80.
+    // The header as `core/src/format/segment.rs` draws it: 80 bytes, version at 8, check at 76.
     for header in image.chunks_mut(64 << 10).filter(|segment| segment.starts_with(b"KAUSALDB")) {
-        assert_eq!(header[80..84], crc32(&header[..80]).to_le_bytes());
+        assert_eq!(header[76..80], crc32(&header[..76]).to_le_bytes());
         header[8] = 77;
-        let check = crc32(&header[..80]).to_le_bytes();
-        header[80..84].copy_from_slice(&check);
+        let check = crc32(&header[..76]).to_le_bytes();
+        header[76..80].copy_from_slice(&check);
     }
     fs::write(case.path("kausal.kdb"), &image).unwrap();
     for command in ["stats", "export", "verify", "compact", "grow", "import -", "index ."] {
-        case.fails(3, command, &["kausal.kdb", "version 77", "version 3;", "export"]);
+        case.fails(3, command, &["kausal.kdb", "version 77", "version 4;", "export"]);
     }
     assert!(fs::read(case.path("kausal.kdb")).unwrap() == image, "the store was written to");
 }

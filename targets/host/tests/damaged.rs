@@ -190,7 +190,7 @@ fn is_refused(sample: &Sample, bytes: &[u8], what: &str) {
 fn a_dump_that_is_cut_short_empty_or_no_stores_is_refused_by_name() {
     let sample = Sample::new();
     let whole = sample.image.len();
-    for len in [0, 1, 83, 84, SEGMENT, 5 * SEGMENT, 5 * SEGMENT + 100, whole - SEGMENT, whole - 1] {
+    for len in [0, 1, 79, 80, SEGMENT, 5 * SEGMENT, 5 * SEGMENT + 100, whole - SEGMENT, whole - 1] {
         is_refused(&sample, &sample.image[..len], &format!("{len} bytes"));
     }
     is_refused(&sample, &vec![0xFF; whole], "a blank dump");
@@ -230,7 +230,7 @@ fn verify_says_what_is_damaged_and_where() {
     let (body, header) = (sample.block(5).pop().unwrap(), sample.block(9).pop().unwrap());
     let segment = sample.block(20).pop().unwrap();
     let start = segment.header.start / SEGMENT * SEGMENT;
-    let spans = || [body.body.start + 30..body.body.end, header.header.clone(), start..start + 84];
+    let spans = || [body.body.start + 30..body.body.end, header.header.clone(), start..start + 80];
     sample.hurt(spans());
     let output = sample.case.run_with("verify", "");
     let said = String::from_utf8(output.stderr).unwrap();
@@ -329,9 +329,9 @@ fn a_list_that_cannot_be_read_is_counted_and_passed_over() {
 fn a_lost_segment_header_costs_no_record() {
     let sample = Sample::new();
     let start = sample.block(20).last().unwrap().header.start / SEGMENT * SEGMENT;
-    sample.hurt(iter::once(start..start + 84));
+    sample.hurt(iter::once(start..start + 80));
     says_that_it_is_degraded(&sample);
-    sample.hurt(iter::once(start..start + 84));
+    sample.hurt(iter::once(start..start + 80));
     let (said, saved) = sample.salvage_and_repair(3);
     assert!(said.starts_with("lost: records in segment "), "{said}");
     assert!(said.contains("40 blocks and 80 edges saved"), "{said}");

@@ -289,10 +289,10 @@ pub fn records(data: &[u8]) {
         assert_eq!(FoundHeader::parse(&found.segment.encode(&found.layout)), Ok(found));
     }
     let mut header = bytes.to_vec();
-    header.resize(84, 0);
+    header.resize(80, 0);
     if with_check {
-        let check = Crc::new().and(&header[..80]).get();
-        header[80..].copy_from_slice(&check.to_le_bytes());
+        let check = Crc::new().and(&header[..76]).get();
+        header[76..].copy_from_slice(&check.to_le_bytes());
     }
     if let Ok(found) = FoundHeader::parse(&header) {
         assert!(found.layout.segments() > 0 || found.layout.geometry().capacity_bytes > 0);

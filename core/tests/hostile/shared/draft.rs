@@ -2,8 +2,8 @@
 //! headers, their records with bodies. What is changed in between is a lie that no checksum tells.
 
 use kausaldb::format::{
-    CHUNK_BYTES, FoundHeader, Header, IndexForm, IndexHeader, Kind, Layout, Record, Salt,
-    SegmentHeader,
+    CHUNK_BYTES, Crc, FoundHeader, Header, IndexForm, IndexHeader, Kind, Layout, Record, Salt,
+    SegmentHeader, Successor,
 };
 
 /// A record and its body.
@@ -22,6 +22,7 @@ pub struct Item {
 #[derive(Clone, Debug)]
 pub struct Segment {
     pub header: SegmentHeader,
+    pub successor: Option<Successor>,
     pub items: Vec<Item>,
 }
 
@@ -44,7 +45,9 @@ impl Draft {
         let slots = image.chunks(layout.segment_bytes() as usize);
         let slots = slots.map(|bytes| {
             let header = FoundHeader::parse(bytes).ok()?.segment;
-            Some(Segment { header, items: items(&layout, bytes, header.number) })
+            let (at, seed) = successor_at(&layout, header.number);
+            let successor = bytes[at..].first_chunk().and_then(|said| Successor::parse(said, seed));
+            Some(Segment { header, successor, items: items(&layout, bytes, header.number) })
         });
         Self { layout, slots: slots.collect() }
     }
@@ -77,6 +80,12 @@ impl Draft {
     }
 }
 
+/// Where a segment says which one was opened after it, and the seed of the check over that.
+fn successor_at(layout: &Layout, number: u32) -> (usize, Crc) {
+    let at = layout.successor_offset();
+    (at as usize, Salt::of(layout.store()).at(number, at))
+}
+
 /// The records of a segment, up to the first bytes that are none.
 fn items(layout: &Layout, bytes: &[u8], number: u32) -> Vec<Item> {
     let mut items = Vec::new();
@@ -103,6 +112,8 @@ fn items(layout: &Layout, bytes: &[u8], number: u32) -> Vec<Item> {
 impl Segment {
     fn write(&self, layout: &Layout, bytes: &mut [u8]) {
         put(bytes, 0, &self.header.encode(layout));
+        let (at, seed) = successor_at(layout, self.header.number);
+        self.successor.iter().for_each(|successor| put(bytes, at, &successor.encode(seed)));
         let mut at = layout.first_offset() as usize;
         for item in &self.items {
             let Some(end) = item.write(layout, self.header.number, bytes, at) else { break };

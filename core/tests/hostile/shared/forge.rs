@@ -4,7 +4,7 @@ use super::draft::{Draft, Item, Segment};
 use super::script::Script;
 use kausaldb::format::{
     Column, EdgeChange, IndexHeader, Kind, Layout, Predecessor, Record, Repair, SegmentHeader,
-    entry_bytes,
+    Successor, entry_bytes,
 };
 use kausaldb::types::{EdgeKey, KeyRange, NodeNumber};
 use kausaldb::{BlockId, Direction, EdgeKind};
@@ -226,6 +226,13 @@ fn lie_in_header(layout: &Layout, header: &mut SegmentHeader, script: &mut Scrip
     }
 }
 
+/// Of a slot that is there or not, itself included, and of any distance, none included.
+fn successor(layout: &Layout, script: &mut Script<'_>) -> Option<Successor> {
+    let slot = if script.one_in(8) { 0xFF_FFFF } else { script.below(layout.segments() + 1) };
+    let distance = if script.one_in(2) { script.below(4) } else { script.below(256) };
+    (!script.one_in(4)).then_some(Successor { slot, distance: distance as u8 })
+}
+
 fn predecessor(layout: &Layout, script: &mut Script<'_>) -> Predecessor {
     Predecessor {
         slot: script.below(layout.segments()),
@@ -269,7 +276,8 @@ pub fn forged(layout: Layout, script: &mut Script<'_>) -> Draft {
         for _ in 0..script.below(24) {
             items.push(record(&layout, script));
         }
-        *segment = Some(Segment { header, items });
+        let successor = if script.one_in(4) { successor(&layout, script) } else { None };
+        *segment = Some(Segment { header, successor, items });
     }
     if !script.one_in(4) {
         draft.be_honest();
@@ -304,6 +312,10 @@ fn change(draft: &mut Draft, script: &mut Script<'_>) {
     }
     let Some(segment) = &mut draft.slots[here] else { return };
     if what <= 4 {
+        if script.one_in(4) {
+            segment.successor = successor(&layout, script);
+            return;
+        }
         return lie_in_header(&layout, &mut segment.header, script);
     }
     change_items(&layout, &mut segment.items, what, script);
