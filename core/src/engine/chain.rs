@@ -52,7 +52,7 @@ pub(super) fn find_newest<S: Storage>(
         set_candidate(log, slot);
         if newest.is_none() {
             let seen = Newest { slot, header, survey, retired, unreadable };
-            newest = Some(follow_successors(log, storage, seen)?);
+            newest = Some(lost_behind(log, storage, &seen)?.unwrap_or(seen));
         }
         if survey.is_firm(&header) {
             let is_believed = planted::is(Fault::RetireBelieved);
@@ -126,43 +126,31 @@ fn sealed_by_begun(log: &Log<'_>, header: &SegmentHeader) -> Option<Predecessor>
     header.predecessor.filter(|before| is_proof && is_believed && before.sealed)
 }
 
-/// The newest segment of which the newest one that is seen to count says that it was opened, or of which that
-/// one says so in turn; or the one that this run synced before a sync failed. Each held what was durable, and
-/// is lost if it does not count.
-fn follow_successors<S: Storage>(
+/// What is left of the segment of which the newest one that is seen to count says that it was opened later; or
+/// of the one that this run synced before a sync failed. It held what was durable, so that it is lost if it
+/// does not count.
+#[inline(never)]
+fn lost_behind<S: Storage>(
     log: &mut Log<'_>,
     storage: &mut S,
-    seen: Newest,
-) -> Result<Newest, LogError<S::Error>> {
-    let mut newest = seen;
-    for _ in 0..log.ring.segments() {
-        let number = newest.header.number;
-        let told = log.successor(storage, newest.slot)?;
-        let told =
-            told.map(|Successor { slot, distance }| (slot, number.saturating_add(distance.into())));
-        let synced = log.beyond_doubt().filter(|synced| synced.counts);
-        let synced = synced.map(|synced| (synced.slot, synced.number));
-        let is_later = |of: &(u32, u32)| of.0 < log.ring.segments() && of.1 > number;
-        let Some(later) = told.filter(is_later).or(synced.filter(is_later)) else { break };
-        let Some(end) = believed_end(log, later.1) else { break };
-        newest = lost_segment(log, storage, later, (end, newest))?;
-        set_candidate(log, newest.slot);
-    }
-    Ok(newest)
-}
-
-/// What is left of a segment that does not count, though it held what was durable.
-fn lost_segment<S: Storage>(
-    log: &mut Log<'_>,
-    storage: &mut S,
-    (slot, number): (u32, u32),
-    (end, before): (u32, Newest),
-) -> Result<Newest, LogError<S::Error>> {
+    seen: &Newest,
+) -> Result<Option<Newest>, LogError<S::Error>> {
+    let before = seen.header.number;
+    let told = log.successor(storage, seen.slot)?;
+    let told =
+        told.map(|Successor { slot, distance }| (slot, before.saturating_add(distance.into())));
+    let synced = log.beyond_doubt().filter(|synced| synced.counts);
+    let synced = synced.map(|synced| (synced.slot, synced.number));
+    let is_later = |of: &(u32, u32)| of.0 < log.ring.segments() && of.1 > before;
+    let Some((slot, number)) = told.filter(is_later).or(synced.filter(is_later)) else {
+        return Ok(None);
+    };
+    let Some(end) = believed_end(log, number) else { return Ok(None) };
+    log.saw_number(number);
     // What cannot be read at all is lost as well.
     let read = read_header(storage, log.layout(), slot).ok().flatten();
     let read = read.filter(|header| header.number == number);
-    log.saw_number(number);
-    let mut span = Span { headless: read.is_none(), proven: 0, end };
+    let headless = read.is_none();
     let header = match read {
         Some(header) => header,
         None => {
@@ -170,14 +158,15 @@ fn lost_segment<S: Storage>(
             make_up_header(log, storage, slot)?
         }
     };
-    let mut survey = Survey::of(log, storage, slot, span)?;
-    if !span.headless {
-        // What it holds does not make it count: so what comes behind that is lost.
-        span.proven = survey.end + log.layout().align();
-        survey = Survey::of(log, storage, slot, span)?;
+    let mut survey = Survey::of(log, storage, slot, Span { headless, proven: 0, end })?;
+    if !headless {
+        // What it holds does not make it count: so what came behind that is lost.
+        let end = survey.end + log.layout().align();
+        survey.end_in_hole(end.min(log.layout().segment_bytes()));
     }
-    let retired = survey.retired.max(header.retired).max(before.retired);
-    Ok(Newest { slot, header, survey, retired, unreadable: before.unreadable })
+    let retired = survey.retired.max(header.retired).max(seen.retired);
+    set_candidate(log, slot);
+    Ok(Some(Newest { slot, header, survey, retired, unreadable: seen.unreadable }))
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.

@@ -12,7 +12,7 @@ use super::survey::{find_layout, read_header};
 use super::{Config, Mode, StorageEngine};
 use crate::compaction::{Fold, Reserve, TailCursor, Turn};
 use crate::format::{FoundHeader, HEADER_BYTES, IndexForm, Layout, Record, SegmentHeader};
-use crate::log::{Log, LogError, write_padded};
+use crate::log::{Log, LogError};
 use crate::memory::{RegionTooSmall, StorageCoordinator, atomic_bytes};
 use crate::planted::{self, Fault};
 use crate::state::{Doubt, Limit, State, Store};
@@ -99,7 +99,7 @@ fn write_first_segment<S: Storage>(
     for place in 0..2 {
         let at = layout.first_offset() + place * mark;
         let bytes = Record::Mark { closes: false }.encode(false, true, salt.at(header.number, at));
-        write_padded(storage, layout, at.into(), bytes.as_slice())?;
+        write_padded(storage, layout, at, bytes.as_slice())?;
         storage.sync()?;
     }
     // Before the marks it would be a store that is found and does not open.
@@ -117,6 +117,28 @@ fn call_too_long<E>(error: OpenError<E>, capacity: u64) -> OpenError<E> {
         error => return error,
     };
     OpenError::TooMany { what: Limit::BlockBytes, needed, capacity }
+}
+
+/// Writes bytes and what is missing to the alignment, in pieces of the write size.
+fn write_padded<S: Storage>(
+    storage: &mut S,
+    layout: &Layout,
+    at: u32,
+    bytes: &[u8],
+) -> Result<(), S::Error> {
+    const PIECE: usize = 256;
+    let mut at = u64::from(at);
+    let align = (layout.align() as usize).max(1);
+    for chunk in bytes.chunks(PIECE) {
+        let mut piece = [layout.geometry().erased.filler(); PIECE];
+        if let Some(into) = piece.get_mut(..chunk.len()) {
+            into.copy_from_slice(chunk);
+        }
+        let padded = chunk.len().next_multiple_of(align).min(PIECE);
+        storage.write(at, piece.get(..padded).unwrap_or_default())?;
+        at += padded as u64;
+    }
+    Ok(())
 }
 
 impl<'r, S: Storage> StorageEngine<'r, S> {

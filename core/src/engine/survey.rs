@@ -156,10 +156,8 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
     let newest = match newest_header(storage, &medium, sound) {
         // A store of one segment has one header, and what is flipped may be its version.
-        Err(OpenError::Version { found, known }) => newest_header(storage, &medium, mended)
-            .map_err(|_| OpenError::Version { found, known })?,
-        Err(OpenError::NoStore | OpenError::Log(_)) => newest_header(storage, &medium, mended)?,
-        found => found?,
+        Err(error) => newest_header(storage, &medium, mended).map_err(|_| error)?,
+        Ok(newest) => newest,
     };
     agree(&newest.layout, &medium)?;
     // The medium's own capacity and manners count: it may have grown.
@@ -396,10 +394,21 @@ impl Survey {
         }
         if survey.end <= proven {
             // A later segment's header follows on all of it, what is hurt at its end included.
-            survey.pass_last();
-            (survey.last, survey.end) = (None, proven);
+            survey.end_at(proven);
         }
         Ok(survey)
+    }
+
+    /// Nothing of it is in doubt up to this offset.
+    fn end_at(&mut self, end: u32) {
+        self.pass_last();
+        (self.last, self.end) = (None, end);
+    }
+
+    /// Something that was durable is lost behind all that was found, up to this offset at least.
+    pub(super) fn end_in_hole(&mut self, end: u32) {
+        self.holes += 1;
+        self.end_at(end);
     }
 
     /// One more record.

@@ -13,7 +13,7 @@ use super::page::{OpenPage, SealedPage, TablePage};
 use super::read::OnStorage;
 use super::ring::{Ring, SlotState};
 use super::staging::{Filling, Staging};
-use super::writer::{RecordWriter, write_padded};
+use super::writer::RecordWriter;
 use crate::format::{
     CHUNK_BYTES, Crc, HEADER_BYTES, HEADER_BYTES_SHORT, HEADER_BYTES_USUAL, Header, IndexForm,
     Layout, Outline, Place, Predecessor, Record, SUCCESSOR_BYTES, Salt, SegmentHeader, Successor,
@@ -21,7 +21,7 @@ use crate::format::{
 use crate::memory::owned::{Owned, Table};
 use crate::memory::{Footprint, RegionTooSmall, StorageCoordinator};
 use crate::planted::{self, Fault};
-use crate::storage::{Erased, Storage, read_around};
+use crate::storage::{Erased, Geometry, Storage, read_around};
 use crate::types::{Location, NodeNumber, Sequence};
 use zerocopy::little_endian::U32;
 
@@ -329,8 +329,7 @@ impl<'r> Log<'r> {
     ) -> Result<RecordWriter<'a, 'r, S>, LogError<S::Error>> {
         // The record may open a segment, and that one's header says which numbers were never given.
         self.saw_node(record.number());
-        let is_early = planted::is(Fault::SuccessorToldEarly);
-        if self.mark_next && (self.at > self.layout.first_offset() || is_early) {
+        if self.mark_next && self.at > self.layout.first_offset() {
             // What lies in this segment is durable.
             let before = self.before.take();
             self.tell_successor(storage, before, self.ring.head())?;
@@ -404,9 +403,15 @@ impl<'r> Log<'r> {
         let offset = self.layout.successor_offset();
         let bytes = successor.encode(self.seed(Place { slot, offset }));
         let at = self.layout.slot_start(slot) + u64::from(offset);
-        write_padded(storage, &self.layout, at, &bytes).map_err(LogError::Storage)?;
-        self.traffic.bytes_written += u64::from(self.layout.padded(SUCCESSOR_BYTES));
-        Ok(())
+        let Geometry { write_bytes, erased, .. } = *self.layout.geometry();
+        let bytes = if write_bytes > SUCCESSOR_BYTES {
+            // Nothing lies in the buffer, which is a unit long at least.
+            self.staging.padded(&bytes, write_bytes as usize, erased.filler())
+        } else {
+            &bytes
+        };
+        self.traffic.bytes_written += bytes.len() as u64;
+        storage.write(at, bytes).map_err(LogError::Storage)
     }
 
     fn too_large<E>(&self, record: &Record) -> LogError<E> {
@@ -537,7 +542,12 @@ impl<'r> Log<'r> {
         let before = self.before.replace((slot, number));
         self.open_segment(storage, Some(predecessor), Opening::Append)?;
         // All that it holds is durable, though no record behind it said so.
-        self.tell_successor(storage, before, Some(slot))
+        self.tell_successor(storage, before, Some(slot))?;
+        if planted::is(Fault::SuccessorToldEarly) {
+            let before = self.before.take();
+            self.tell_successor(storage, before, self.ring.head())?;
+        }
+        Ok(())
     }
 
     /// Writes the index page of the newest records, and begins the next one behind it.

@@ -29,7 +29,7 @@ pub use ring::{Ring, Slot, SlotState};
 pub use staging::Source;
 pub use table::{TableStep, TableWalk};
 pub use walk::{Step, Walk};
-pub use writer::{RecordWriter, write_padded};
+pub use writer::RecordWriter;
 
 use core::fmt;
 

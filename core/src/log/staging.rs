@@ -45,6 +45,15 @@ impl Owned<Staging<'_>, Table> {
     pub(super) const fn clear(&mut self) {
         self.get_mut(&Table::token()).len = 0;
     }
+
+    /// Bytes that are to be written elsewhere, filled up to a length, in the buffer while that is empty.
+    pub(super) fn padded(&mut self, bytes: &[u8], len: usize, filler: u8) -> &[u8] {
+        let buffer = &mut *self.get_mut(&Table::token()).buffer;
+        let padded = buffer.get_mut(..len).unwrap_or_default();
+        padded.fill(filler);
+        padded.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
+        padded
+    }
 }
 
 impl<'r> Owned<Staging<'r>, Engine> {

@@ -3,7 +3,7 @@
 use super::append::Appended;
 use super::staging::{Filling, Source};
 use super::{Log, LogBytes, LogError};
-use crate::format::{CHUNK_BYTES, Crc, Header, Layout, Record, SPOILED};
+use crate::format::{CHUNK_BYTES, Crc, Header, Record, SPOILED};
 use crate::planted::{self, Fault};
 use crate::storage::Storage;
 use zerocopy::IntoBytes;
@@ -147,29 +147,4 @@ impl<S: Storage> LogBytes for RecordWriter<'_, '_, S> {
     fn read(&mut self, slot: u32, offset: u32, into: &mut [u8]) -> Result<(), LogError<S::Error>> {
         self.filling.log.read(self.filling.storage, slot, offset, into)
     }
-}
-
-/// Writes bytes and what is missing to the alignment, elsewhere than behind the last record.
-///
-/// # Errors
-/// The storage refused.
-pub fn write_padded<S: Storage>(
-    storage: &mut S,
-    layout: &Layout,
-    at: u64,
-    bytes: &[u8],
-) -> Result<(), S::Error> {
-    const PIECE: usize = 256;
-    let mut at = at;
-    let align = (layout.align() as usize).max(1);
-    for chunk in bytes.chunks(PIECE) {
-        let mut piece = [layout.geometry().erased.filler(); PIECE];
-        if let Some(into) = piece.get_mut(..chunk.len()) {
-            into.copy_from_slice(chunk);
-        }
-        let padded = chunk.len().next_multiple_of(align).min(PIECE);
-        storage.write(at, piece.get(..padded).unwrap_or_default())?;
-        at += padded as u64;
-    }
-    Ok(())
 }

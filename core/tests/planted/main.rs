@@ -25,8 +25,10 @@ use slots::NEARLY_FULL;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the checks below notice: faults alone, and those that cover for each other together.
-const FAULTS: [&[Fault]; 56] = [
+const FAULTS: [&[Fault]; 58] = [
     &[Fault::HeaderNotSynced],
+    &[Fault::SuccessorUntold],
+    &[Fault::SuccessorToldEarly],
     &[Fault::EraseLeftOut],
     &[Fault::CountsWithoutMarks],
     &[Fault::TrustsTheEnd],
@@ -117,7 +119,7 @@ const NOT_NOTICED: [(&[Fault], &str); 6] = [
 /// A check, and its name.
 type Check = (&'static str, fn());
 
-const CHECKS: [Check; 23] = [
+const CHECKS: [Check; 24] = [
     ("a run", a_run),
     ("a nearly full store", a_nearly_full_store),
     ("refused calls", refused_calls),
@@ -129,6 +131,7 @@ const CHECKS: [Check; 23] = [
     ("damage after a repair", rules::hurt_after_a_repair),
     ("a sector of another store", rules::a_sector_of_another_store),
     ("damage at the end of a closed store", rules::hurt_behind_a_close),
+    ("a newest segment that is lost", rules::the_newest_segment_is_lost),
     ("a write that got lost", rules::a_write_that_got_lost),
     ("a small budget", rules::a_small_budget),
     ("room for every step", slots::room_for_every_step),

@@ -4,6 +4,7 @@
 use super::{is_honest, small_blocks};
 use crate::common::open;
 use crate::common::power::{FILE, SMALL, Scenario};
+use kausaldb::format::FoundHeader;
 use kausaldb::storage::{Geometry, Storage};
 use kausaldb::{BlockId, ContextBlock, FormatOptions, StorageEngine, StoreId, format};
 use kausaldb_sim::{SimError, SimNor};
@@ -69,6 +70,16 @@ pub(crate) fn hurt_behind_a_close() {
     let mut engine = open_small(device);
     let shown = engine.find_into(&id, &mut [0; 64]).map(|shown| shown.is_some());
     assert!(shown.is_err(), "the end of a closed store was taken for a tear");
+}
+
+/// A segment that is lost whole is missed, also the newest.
+pub(crate) fn the_newest_segment_is_lost() {
+    let mut device = closed_store(3, b"the same in all blocks");
+    let segment_bytes = TWO_SECTORS.segment_bytes as usize;
+    let number = |bytes: &[u8]| FoundHeader::parse(bytes).map_or(0, |found| found.segment.number);
+    let segments = device.image_mut().chunks_mut(segment_bytes);
+    segments.max_by_key(|bytes| number(bytes)).expect("a segment").fill(0xFF);
+    assert!(open_small(device).damage().is_some(), "the newest segment was not missed");
 }
 
 /// Storage that loses the first write with these bytes in it once it is told to, and says nothing.

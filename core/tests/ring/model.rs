@@ -327,7 +327,7 @@ impl Ring {
     fn begin(&mut self, slot: u32, bytes: &[u8]) -> Kept {
         let is_erased = self.erased.take() == Some((slot, self.format.sectors));
         hold(is_erased, Rule::ErasedBefore, || format!("slot {slot} is begun and not erased"))?;
-        let head = (bytes.len() == self.format.successor_offset() as usize)
+        let head = (bytes.len() >= self.format.successor_offset() as usize)
             .then(|| self.format.head(bytes, slot))
             .flatten();
         let Some(head) = head else {

@@ -13,7 +13,7 @@ pub(crate) const FOLDER: &str = "targets/cortex-m/size";
 
 /// A target, and what the store's code and constants may take on it, in bytes.
 const BUDGETS: &[(&str, usize)] =
-    &[("thumbv7em-none-eabihf", 93_000), ("thumbv6m-none-eabi", 95_000)];
+    &[("thumbv7em-none-eabihf", 94_000), ("thumbv6m-none-eabi", 96_000)];
 
 /// The task.
 ///
