@@ -69,7 +69,7 @@ pub(crate) const BOARDS: &[Board] = &[
             code_bytes: 144_000,
             ram_bytes: 7_900,
             stack_bytes: 5_950,
-            instructions: [7_300_000, 2_400, 1_000, 207_000, 194_000, 19_300],
+            instructions: [6_950_000, 2_400, 1_000, 204_000, 53_000, 19_300],
         },
     },
     Board {
@@ -77,10 +77,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::At(0x2020_0000),
         budget: Budget {
-            code_bytes: 141_000,
+            code_bytes: 140_000,
             ram_bytes: 7_900,
             stack_bytes: 5_600,
-            instructions: [4_550_000, 1_400, 400, 130_000, 120_500, 11_800],
+            instructions: [4_220_000, 1_400, 400, 129_000, 28_000, 11_800],
         },
     },
     Board {
@@ -88,10 +88,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "thumbv7em-none-eabihf",
         flash: Flash::Chip(4 << 20),
         budget: Budget {
-            code_bytes: 141_000,
+            code_bytes: 140_000,
             ram_bytes: 7_900,
             stack_bytes: 5_600,
-            instructions: [4_600_000, 1_400, 400, 131_500, 121_000, 12_100],
+            instructions: [4_260_000, 1_400, 400, 130_500, 28_200, 12_100],
         },
     },
     Board {
@@ -99,10 +99,10 @@ pub(crate) const BOARDS: &[Board] = &[
         target: "riscv32imac-unknown-none-elf",
         flash: Flash::At(0x8020_0000),
         budget: Budget {
-            code_bytes: 165_500,
+            code_bytes: 164_500,
             ram_bytes: 7_900,
             stack_bytes: 5_450,
-            instructions: [8_000_000, 1_470, 415, 189_500, 188_000, 18_200],
+            instructions: [7_600_000, 1_470, 415, 188_500, 41_500, 18_200],
         },
     },
 ];
