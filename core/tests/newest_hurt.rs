@@ -211,8 +211,8 @@ fn a_segment_that_an_opening_left_half_done_does_not_count_when_it_is_hurt() {
     assert!(images > 100, "{images} images");
 }
 
-/// Bug: where the first record was hurt as well, nobody found the segment, and where all was lost, nobody could.
-/// Fix: the segment before says that it was opened.
+/// Bug: where the first record was hurt as well, nobody found the segment, and where all was lost, nobody
+/// could. Fix: the segment before says that it was opened.
 #[test]
 fn a_newest_segment_that_loses_its_beginning_is_noticed() {
     let mut images = 0;
@@ -363,9 +363,9 @@ fn long(shape: Shape, id: u128, version: u64, content: &[u8]) -> ContextBlock<'_
     ContextBlock { id, version, source_uri: "long", metadata: &[], content }
 }
 
-/// Bug: in doubt, a segment that had lost its header was passed over. Fix: what was synced before a sync failed
-/// is known to have counted. Nothing else tells of these segments: each holds a single group, and what the one
-/// before was to say of it may be lost with the sync.
+/// Bug: in doubt, a segment that had lost its header was passed over. Fix: what was synced before a sync
+/// failed is known to have counted. Nothing else tells of these segments: each holds a single group, and what
+/// the one before was to say of it may be lost with the sync.
 #[test]
 fn a_head_that_lost_its_header_is_noticed_where_syncs_and_recoveries_fail() {
     let content = [0x5A; 4096];
@@ -448,8 +448,8 @@ fn a_page_that_ends_the_log_names_nothing() {
 }
 
 /// Bug: where a store was formatted in place of one of the same name, of which the newest segment had lost
-/// its header, the new one took its number, and what lay there counted. Fix: a segment without a header counts
-/// only if one of the new store says that it was opened.
+/// its header, the new one took its number, and what lay there counted. Fix: a segment without a header
+/// counts only if one of the new store says that it was opened.
 #[test]
 fn what_lost_its_header_does_not_count_in_a_new_store_of_its_name() {
     let mut stores = 0;

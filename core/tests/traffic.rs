@@ -180,7 +180,8 @@ fn an_update_reads_the_header_of_what_it_replaces_once() {
 fn moved_max(stats: &Stats, charge: u64) -> u64 {
     let (record, free) = (record_bytes(stats) + 2, u64::from(stats.segments_free));
     let live = BLOCKS * record;
-    // Headers, those of an index page included, what tells of the next segment, and the record that retires one.
+    // Headers, those of an index page included, what tells of the next segment, and the record that
+    // retires one.
     let whole = u64::from(SEGMENT_BYTES) - SEGMENT_HEADER_BYTES - 8 - 20 - 18;
     let filled = (whole - whole % record).min(whole - record / 2);
     let usual = (60 * filled).saturating_sub(live + filled).clamp(filled, 5 * filled);

@@ -1,7 +1,7 @@
 //! What the engine promised to the storage, checked.
 //!
-//! It knows which sectors were erased, whether since the medium was opened, and which units were written since
-//! then, and nothing of the bytes.
+//! It knows which sectors were erased, whether since the medium was opened, and which units were written
+//! since then, and nothing of the bytes.
 
 use core::fmt;
 use core::ops::Range;
@@ -25,8 +25,8 @@ pub enum Violation {
         /// Its length, in bytes.
         len: usize,
     },
-    /// A write to a sector that was not erased since the medium was opened, nor holds anything that was written
-    /// behind an erase before that.
+    /// A write to a sector that was not erased since the medium was opened, nor holds anything that was
+    /// written behind an erase before that.
     NotErased {
         /// Where the write starts, in bytes.
         at: u64,

@@ -126,9 +126,9 @@ fn sealed_by_begun(log: &Log<'_>, header: &SegmentHeader) -> Option<Predecessor>
     header.predecessor.filter(|before| is_proof && is_believed && before.sealed)
 }
 
-/// What is left of the segment of which the newest one that is seen to count says that it was opened later; or
-/// of the one that this run synced before a sync failed. It held what was durable, so that it is lost if it
-/// does not count.
+/// What is left of the segment of which the newest one that is seen to count says that it was opened later;
+/// or of the one that this run synced before a sync failed. It held what was durable, so that it is lost if
+/// it does not count.
 #[inline(never)]
 fn lost_behind<S: Storage>(
     log: &mut Log<'_>,

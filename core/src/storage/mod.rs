@@ -18,9 +18,10 @@ pub use ram::{RamError, RamStorage};
 ///
 /// - `read` and `write` stay inside the capacity; `sector` is less than the number of sectors;
 /// - `at` and the length of `write` are multiples of the write size;
-/// - no unit is written twice between two erases of its sector, and only units of a sector whose erase is known
-///   to have completed: since the storage was opened, or before that, where a valid segment header proves it
-///   (in a slot with such a header, what lies right behind it may be written later than what follows).
+/// - no unit is written twice between two erases of its sector, and only units of a sector whose erase is
+///   known to have completed: since the storage was opened, or before that, where a valid segment header
+///   proves it (in a slot with such a header, what lies right behind it may be written later than what
+///   follows).
 ///
 /// What the storage promises to the engine:
 ///

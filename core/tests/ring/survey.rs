@@ -231,7 +231,6 @@ fn expected_if(
         return Err(Broken { rule: Rule::NothingLost, by: "no segment counts".into() });
     };
     is_torn_only(format, reading, &segments[&newest], newest)?;
-    is_last(format, reading, &segments[&newest])?;
     let number_max = order[0].0;
     plans(format, &segments, newest)
         .into_iter()
@@ -291,13 +290,14 @@ fn is_last(format: &Format, reading: &Reading, newest: &Segment) -> Result<(), B
     })
 }
 
-/// After a mere power cut nothing that was durable once lies behind what does not validate.
+/// After a mere power cut nothing that was durable once lies behind what does not validate, or is told of.
 fn is_torn_only(
     format: &Format,
     reading: &Reading,
     segment: &Segment,
     slot: u32,
 ) -> Result<(), Broken> {
+    is_last(format, reading, segment)?;
     let bytes = format.slot(&reading.image, slot);
     let behind = (segment.end..format.segment_bytes).step_by(format.align as usize).skip(1);
     for offset in behind {

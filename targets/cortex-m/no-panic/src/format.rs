@@ -3,8 +3,8 @@
 use crate::any::{call_each, show};
 use kausaldb::format::{
     BlockHead, Column, Crc, Flip, FoundHeader, Header, HeaderBytes, IndexForm, IndexHeader, Kind,
-    Layout, LayoutError, PageEntry, Record, Salt, SegmentHeader, Subject, Tag, entry_bytes,
-    entry_key,
+    Layout, LayoutError, PageEntry, Record, Salt, SegmentHeader, Subject, Successor, Tag,
+    entry_bytes, entry_key,
 };
 
 pub(crate) fn call_all() {
@@ -32,6 +32,7 @@ pub(crate) fn call_all() {
         Layout::padded_long,
         Layout::is_aligned,
         Layout::units,
+        Layout::successor_offset,
         Layout::first_offset,
         Layout::index_form,
         Layout::sectors_per_segment,
@@ -43,6 +44,9 @@ pub(crate) fn call_all() {
         SegmentHeader::encode,
         FoundHeader::parse,
         FoundHeader::mend,
+        Successor::new,
+        Successor::encode,
+        Successor::parse,
     ];
     show::<LayoutError>();
 }

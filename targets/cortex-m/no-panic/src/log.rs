@@ -64,6 +64,8 @@ fn log() {
         Log::append_damaged::<Ram>,
         Log::begin::<Ram>,
         Log::end_fresh,
+        Log::successor::<Ram>,
+        Log::can_tell_successor::<Ram>,
         Log::flush::<Ram>,
         Log::abandon,
         Log::sync::<Ram>,
