@@ -448,28 +448,40 @@ fn a_page_that_ends_the_log_names_nothing() {
 }
 
 /// Bug: where a store was formatted in place of one of the same name, of which the newest segment had lost
-/// its header, the new one took its number, and what lay there counted. Fix: a segment without a header
-/// counts only if one of the new store says that it was opened.
+/// its header, the new one took its number, and what lay there counted: most of all in slot 0, where the new
+/// one writes, on a file, which an erase leaves as it is. Fix: a new store leaves numbers out.
 #[test]
 fn what_lost_its_header_does_not_count_in_a_new_store_of_its_name() {
     let mut stores = 0;
-    for shape in [NOR, FILE, PAGED] {
+    for shape in [NOR, FILE, FILE_CUT, PAGED] {
         for seed in 0..sweep(10, 100) {
             let story = story_of(shape, seed);
-            let mut image = story.image.clone();
-            for _ in 0..1 + seed % 3 {
-                let newest = shape.newest(&image);
-                image[newest..newest + HEADER].fill(0xEE);
+            let mut images = vec![story.image.clone()];
+            for_each_batch(&story, seed, 200, |_, after, _| {
+                if images.len() < 4 && shape.newest(after) == 0 {
+                    images.push(after.to_vec());
+                }
+            });
+            for (at, mut image) in images.into_iter().enumerate() {
+                let _replay = Replay(format!("{}, {seed}, image {at}", shape.name));
+                for _ in 0..1 + seed % 3 {
+                    let newest = shape.newest(&image);
+                    image[newest..newest + HEADER].fill(0xEE);
+                }
+                let (mut device, mut memory) = (shape.device(&image), story.region());
+                let segment_bytes = shape.segment as u32;
+                let options = FormatOptions { store: STORE, segment_bytes };
+                format(&mut device, &options).expect("format");
+                let reader =
+                    StorageEngine::open_read_only(&mut device, &mut memory, shape.ample(), CONFIG);
+                let engine = reader.expect("open");
+                assert_eq!((engine.damage(), engine.stats().nodes.used), (None, 0));
+                let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
+                let engine = opened.expect("open");
+                assert_eq!((engine.damage(), engine.stats().nodes.used), (None, 0));
+                stores += 1;
             }
-            let (mut device, mut memory) = (shape.device(&image), story.region());
-            let segment_bytes = shape.segment as u32;
-            format(&mut device, &FormatOptions { store: STORE, segment_bytes }).expect("format");
-            let opened = StorageEngine::open(device, &mut memory, shape.ample(), CONFIG);
-            let engine = opened.expect("open");
-            let _replay = Replay(format!("{}, {seed}", shape.name));
-            assert_eq!((engine.damage(), engine.stats().nodes.used), (None, 0));
-            stores += 1;
         }
     }
-    assert!(stores > 20, "{stores} stores");
+    assert!(stores > 80, "{stores} stores");
 }

@@ -25,8 +25,8 @@ pub enum Violation {
         /// Its length, in bytes.
         len: usize,
     },
-    /// A write to a sector that was not erased since the medium was opened, nor holds anything that was
-    /// written behind an erase before that.
+    /// A write to a sector that was not erased since the medium was opened, and not between what was written
+    /// behind an erase before that.
     NotErased {
         /// Where the write starts, in bytes.
         at: u64,
@@ -97,7 +97,7 @@ impl Rules {
     }
 
     /// The rules of a medium that was made from an image: what is not blank was written. (Of one whose erased
-    /// bytes are not known, the beginning of each sector is taken for that.)
+    /// bytes are not known, the beginning and the end of each sector are taken for that.)
     pub(crate) fn of_image(geometry: Geometry, image: &[u8]) -> Self {
         let mut rules = Self::new(geometry, image.len());
         rules.erases.fill(Erase::Earlier);
@@ -107,7 +107,9 @@ impl Rules {
         {
             *written = match blank {
                 Some(blank) => unit.iter().any(|byte| *byte != blank),
-                None => at.is_multiple_of(units_in_sector),
+                None => {
+                    at.is_multiple_of(units_in_sector) || (at + 1).is_multiple_of(units_in_sector)
+                }
             };
         }
         rules
@@ -121,13 +123,21 @@ impl Rules {
         }
     }
 
-    /// Whether the erase of a sector is known to have completed.
-    fn is_erased(&self, sector: usize) -> bool {
-        let units_in_sector = self.geometry.erase_bytes as usize / self.unit();
-        let mut written = self.written.iter().skip(sector * units_in_sector).take(units_in_sector);
+    /// Whether the erase of a sector is known to have completed, to whoever writes these units: of one in an
+    /// earlier session, if they lie between others that were written behind it. (What lies behind all that was
+    /// written is not known: what was written there, and torn, may look blank.)
+    fn is_erased(&self, sector: usize, units: &Range<usize>) -> bool {
+        let in_sector = self.geometry.erase_bytes as usize / self.unit();
+        let start = sector * in_sector;
+        let is_written = |units: Range<usize>| {
+            self.written.iter().take(units.end).skip(units.start).any(|written| *written)
+        };
         match self.erases.get(sector) {
             Some(Erase::Here) => true,
-            Some(Erase::Earlier) => written.any(|written| *written),
+            // A segment may go on in the next sector.
+            Some(Erase::Earlier) => {
+                is_written(start..units.start) && is_written(units.end..start + 2 * in_sector)
+            }
             Some(Erase::Unknown) | None => false,
         }
     }
@@ -161,10 +171,10 @@ impl Rules {
             return Ok(span);
         }
         let mut sectors = span.start / sector..span.end.div_ceil(sector);
-        if let Some(sector) = sectors.find(|sector| !self.is_erased(*sector)) {
+        let units = span.start / unit..span.end / unit;
+        if let Some(sector) = sectors.find(|sector| !self.is_erased(*sector, &units)) {
             return Err(Violation::NotErased { at, sector: sector as u64 });
         }
-        let units = span.start / unit..span.end / unit;
         let twice = self.written.get(units).and_then(|all| all.iter().position(|&w| w));
         match twice {
             Some(index) => Err(Violation::WrittenTwice { at: at + (index * unit) as u64 }),

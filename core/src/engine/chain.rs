@@ -104,7 +104,7 @@ fn survey_if_it_counts<S: Storage>(
     let Some(end) = believed_end(log, header.number) else { return Ok(None) };
     let names_it = |seal: &Predecessor| (seal.slot, seal.number) == (header.slot, header.number);
     let proven = seal.filter(names_it).map_or(0, |seal| seal.end);
-    let survey = Survey::of(log, storage, header.slot, Span { headless: false, proven, end })?;
+    let survey = Survey::of(log, storage, header.slot, Span { proven, end })?;
     Ok(Some(survey).filter(|survey| survey.counts(header)))
 }
 
@@ -136,37 +136,59 @@ fn lost_behind<S: Storage>(
     seen: &Newest,
 ) -> Result<Option<Newest>, LogError<S::Error>> {
     let before = seen.header.number;
+    let is_later = |number: u32| number > before && believed_end(log, number).is_some();
+    let synced = log.beyond_doubt().filter(|synced| synced.counts && is_later(synced.number));
     let told = log.successor(storage, seen.slot)?;
-    let told =
-        told.map(|Successor { slot, distance }| (slot, before.saturating_add(distance.into())));
-    let synced = log.beyond_doubt().filter(|synced| synced.counts);
-    let synced = synced.map(|synced| (synced.slot, synced.number));
-    let is_later = |of: &(u32, u32)| of.0 < log.ring.segments() && of.1 > before;
-    let Some((slot, number)) = told.filter(is_later).or(synced.filter(is_later)) else {
-        return Ok(None);
-    };
-    let Some(end) = believed_end(log, number) else { return Ok(None) };
-    log.saw_number(number);
+    let told = told.map(|Successor { slot, distance }| {
+        (slot, before.saturating_add(distance.into()), distance == u8::MAX)
+    });
+    let is_later = |number: u32| number > before && believed_end(log, number).is_some();
+    let told = told.filter(|(slot, number, _)| *slot < log.ring.segments() && is_later(*number));
+    let told = told.or(synced.map(|synced| (synced.slot, synced.number, false)));
+    let Some((slot, number, or_more)) = told else { return Ok(None) };
     // What cannot be read at all is lost as well.
     let read = read_header(storage, log.layout(), slot).ok().flatten();
-    let read = read.filter(|header| header.number == number);
-    let headless = read.is_none();
-    let header = match read {
-        Some(header) => header,
-        None => {
-            log.ring.found(slot, number, 0);
-            make_up_header(log, storage, slot)?
-        }
-    };
-    let mut survey = Survey::of(log, storage, slot, Span { headless, proven: 0, end })?;
-    if !headless {
+    let read = read.filter(|header| {
+        header.number == number || or_more && header.number > number && is_later(header.number)
+    });
+    let number = read.map_or(number, |header| header.number);
+    let end = believed_end(log, number).unwrap_or_default();
+    log.saw_number(number);
+    if read.is_none() {
+        log.ring.found(slot, number, 0);
+    }
+    let header = read.unwrap_or_else(|| made_up_header((slot, number), seen));
+    let mut survey = Survey::of(log, storage, slot, Span::up_to(end))?;
+    if read.is_some() {
         // What it holds does not make it count: so what came behind that is lost.
         let end = survey.end + log.layout().align();
         survey.end_in_hole(end.min(log.layout().segment_bytes()));
+    } else {
+        // A header that is lost is damage before the first record.
+        survey.holes += 1;
     }
     let retired = survey.retired.max(header.retired).max(seen.retired);
     set_candidate(log, slot);
     Ok(Some(Newest { slot, header, survey, retired, unreadable: seen.unreadable }))
+}
+
+/// What the header of a segment said that is lost, as far as the one that was opened before it tells. (That one
+/// may have been taken over: then what it holds is there twice.)
+fn made_up_header((slot, number): (u32, u32), before: &Newest) -> SegmentHeader {
+    let Newest { header, survey, .. } = before;
+    let (end, index) = (survey.end, survey.index_before(survey.end));
+    let predecessor =
+        Predecessor { slot: before.slot, number: header.number, end, index, sealed: false };
+    SegmentHeader {
+        slot,
+        number,
+        retired: before.retired,
+        predecessor: Some(predecessor),
+        erase_count: 0,
+        next_node: header.next_node,
+        recovery: true,
+        continues_batch: false,
+    }
 }
 
 /// A header was read once more. Where it reads otherwise than before, nothing is known of it.
@@ -191,34 +213,6 @@ fn before<S: Storage>(
     }
     let header = read_header(storage, log.layout(), slot).map_err(LogError::Storage)?;
     Ok(header.filter(|header| header.number == number).map(|header| header.predecessor))
-}
-
-/// What the header of a segment said that is lost, as far as the segment before it tells.
-fn make_up_header<S: Storage>(
-    log: &mut Log<'_>,
-    storage: &mut S,
-    slot: u32,
-) -> Result<SegmentHeader, LogError<S::Error>> {
-    let number = log.ring.slot(slot).number();
-    let predecessor = newest_below(log, storage, number, 0)?;
-    let (mut retired, mut next_node) = (0, 0);
-    if let Some(before) = predecessor {
-        let read = read_header(storage, log.layout(), before.slot);
-        if let Some(header) = read.map_err(LogError::Storage)? {
-            let survey = Survey::of(log, storage, before.slot, Span::up_to(before.end))?;
-            (retired, next_node) = (header.retired.max(survey.retired), header.next_node);
-        }
-    }
-    Ok(SegmentHeader {
-        slot,
-        number,
-        retired,
-        predecessor,
-        erase_count: 0,
-        next_node,
-        recovery: true,
-        continues_batch: false,
-    })
 }
 
 /// The slot with the greatest segment number below this one. A number is found twice where a header

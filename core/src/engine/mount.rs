@@ -25,6 +25,11 @@ use core::sync::atomic::Ordering;
 /// which no honest store comes to: their headers are erased.
 const NUMBER_MAX_OUTLIVED: u32 = u32::MAX / 2;
 
+/// So far above all numbers that can be read those of a new store begin: where an erase leaves bytes as they
+/// are, what lies in a segment that lost its header would count in a new one of its number, in a store of the
+/// same name.
+const NUMBERS_SKIPPED: u32 = 64;
+
 /// What is chosen at format, once for the life of a store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -61,7 +66,8 @@ pub fn format<S: Storage>(
         if storage.read(at, &mut bytes).is_err() {
             continue;
         }
-        if let Ok(found) = FoundHeader::parse(&bytes) {
+        let found = FoundHeader::parse(&bytes).ok();
+        if let Some(found) = found.or_else(|| FoundHeader::mend(&bytes, None)) {
             if sector == 0 {
                 erase_count = found.segment.erase_count;
             }
@@ -73,10 +79,11 @@ pub fn format<S: Storage>(
             number_max = number_max.max(found.segment.number);
         }
     }
+    let skipped = if number_max > 0 { NUMBERS_SKIPPED } else { 0 };
     let header = SegmentHeader {
         slot: 0,
-        number: number_max + 1,
-        retired: number_max,
+        number: number_max + skipped + 1,
+        retired: number_max + skipped,
         predecessor: None,
         erase_count: erase_count.saturating_add(1),
         next_node: 0,

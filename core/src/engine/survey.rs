@@ -2,8 +2,8 @@
 
 use super::error::{GeometryField, OpenError};
 use crate::format::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, Header, Kind, LAYOUT_BYTES, LAYOUT_OFFSET, Layout,
-    MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, HEADER_BYTES_EVER, Header, Kind, LAYOUT_BYTES,
+    LAYOUT_OFFSET, Layout, MAGIC, NotAHeader, Place, Predecessor, Record, SegmentHeader,
 };
 use crate::log::{Log, LogBytes, LogError, ReadLog, Step, Walk};
 use crate::planted::{self, Fault};
@@ -51,8 +51,8 @@ pub fn probe<E>(
     let mut at = 0;
     let mut found = None;
     let (mut other, mut refused) = (None, None);
-    while at + u64::from(HEADER_BYTES) <= len && found.is_none() {
-        let mut bytes = [0; HEADER_BYTES as usize];
+    while at + u64::from(HEADER_BYTES_EVER) <= len && found.is_none() {
+        let mut bytes = [0; HEADER_BYTES_EVER as usize];
         let parsed = match read(at, &mut bytes) {
             Ok(()) => FoundHeader::parse(&bytes),
             Err(error) => {
@@ -127,11 +127,11 @@ pub(super) fn header_is_whole<S: Storage>(
 }
 
 /// The bytes of a header, and the error that says that some of them are lost.
-type HeaderRead<E> = ([u8; HEADER_BYTES as usize], Option<E>);
+type HeaderRead<E> = ([u8; HEADER_BYTES_EVER as usize], Option<E>);
 
 /// Reads the bytes of a header, again if that fails, in the end around what is lost.
 fn header_bytes<S: Storage>(storage: &mut S, at: u64) -> Result<HeaderRead<S::Error>, S::Error> {
-    let mut bytes = [0; HEADER_BYTES as usize];
+    let mut bytes = [0; HEADER_BYTES_EVER as usize];
     let mut lost = None;
     for _ in 1..HEADER_READS {
         match storage.read(at, &mut bytes) {
@@ -155,9 +155,9 @@ pub(super) fn find_layout<S: Storage>(storage: &mut S) -> Result<Layout, OpenErr
     let sound = |bytes: &[u8]| FoundHeader::parse(bytes);
     let mended = |bytes: &[u8]| FoundHeader::mend(bytes, None).ok_or(NotAHeader::Absent);
     let newest = match newest_header(storage, &medium, sound) {
-        // A store of one segment has one header, and what is flipped may be its version.
-        Err(error) => newest_header(storage, &medium, mended).map_err(|_| error)?,
-        Ok(newest) => newest,
+        // A store of one segment has one header.
+        Err(OpenError::NoStore | OpenError::Log(_)) => newest_header(storage, &medium, mended)?,
+        found => found?,
     };
     agree(&newest.layout, &medium)?;
     // The medium's own capacity and manners count: it may have grown.
@@ -306,8 +306,6 @@ pub(super) struct Survey {
 /// What is looked at of a segment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
-    /// Whether its header is lost.
-    pub(super) headless: bool,
     /// Up to this offset everything was durable once: what is invalid there is damage, and no tear.
     pub(super) proven: u32,
     /// Up to this offset it is looked at.
@@ -315,9 +313,9 @@ pub(super) struct Span {
 }
 
 impl Span {
-    /// Of a segment with its header, of which nothing is proven.
+    /// Of a segment of which nothing is proven.
     pub(super) const fn up_to(end: u32) -> Self {
-        Self { headless: false, proven: 0, end }
+        Self { proven: 0, end }
     }
 }
 
@@ -347,15 +345,14 @@ impl Survey {
         log: &mut Log<'_>,
         storage: &mut S,
         slot: u32,
-        Span { headless, proven, end }: Span,
+        Span { proven, end }: Span,
     ) -> Result<Self, LogError<S::Error>> {
         let first = log.layout().first_offset();
         let mut walk = Walk::new(slot, first, end).unproven();
         if !planted::is(Fault::TornBodyCounts) {
             walk = walk.checking_bodies();
         }
-        // A header that is lost is damage before the first record.
-        let mut survey = Self { end: first, holes: u32::from(headless), ..Self::default() };
+        let mut survey = Self { end: first, ..Self::default() };
         // Up to here everything was durable when a later record was written.
         let mut proven = proven;
         let mut in_hole = false;

@@ -30,7 +30,7 @@ pub use record::{
     Header, HeaderBytes, IndexHeader, Kind, Record, Repair, Tag,
 };
 pub use segment::{
-    FORMAT_VERSION, FoundHeader, HEADER_BYTES, LAYOUT_BYTES, LAYOUT_OFFSET, MAGIC, NotAHeader,
-    Predecessor, SegmentHeader,
+    FORMAT_VERSION, FoundHeader, HEADER_BYTES, HEADER_BYTES_EVER, LAYOUT_BYTES, LAYOUT_OFFSET,
+    MAGIC, NotAHeader, Predecessor, SegmentHeader,
 };
 pub use successor::{SUCCESSOR_BYTES, Successor};

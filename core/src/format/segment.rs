@@ -33,6 +33,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Length of the header, in bytes, without padding.
 pub const HEADER_BYTES: u32 = 80;
+/// Length of the longest header that any version had, in bytes: what it takes to know a store of another one.
+pub const HEADER_BYTES_EVER: u32 = 84;
+/// Where the checks of headers lie, and lay up to version 3.
+const CHECKS: [usize; 2] = [HEADER_BYTES as usize - 4, HEADER_BYTES_EVER as usize - 4];
 /// The version of the media format that this library reads and writes.
 pub const FORMAT_VERSION: u16 = 4;
 
@@ -127,7 +131,7 @@ pub struct FoundHeader {
 pub enum NotAHeader {
     /// The check fails, or the magic is another's, or no ring has such a place: there is no segment here.
     Absent,
-    /// A header of a format version that this library does not know, and of which it cannot check more.
+    /// A valid header of a format version that this library does not know.
     Version(u16),
     /// A valid check over sizes that no store can have.
     Layout(LayoutError),
@@ -195,8 +199,15 @@ fn check(raw: &Raw) -> u32 {
     covered.map_or(0, |(covered, _)| Crc::new().and(covered).get())
 }
 
+/// Whether the check at an offset holds over all that lies before it.
+fn check_holds(bytes: &[u8], at: usize) -> bool {
+    let (covered, behind) = bytes.split_at_checked(at).unwrap_or_default();
+    behind.first_chunk() == Some(&Crc::new().and(covered).get().to_le_bytes())
+}
+
 impl FoundHeader {
-    /// Reads the header at the start of `bytes`.
+    /// Reads the header at the start of `bytes`, which are [`HEADER_BYTES_EVER`] where a store of another version
+    /// is to be known.
     ///
     /// # Errors
     /// Why these bytes are no header that this library can use.
@@ -205,9 +216,11 @@ impl FoundHeader {
         if raw.magic != MAGIC {
             return Err(NotAHeader::Absent);
         }
-        // (Where the check of another version lies, nobody knows here.)
         if raw.version.get() != FORMAT_VERSION {
-            return Err(NotAHeader::Version(raw.version.get()));
+            // What a power cut tore is of no version.
+            let is_whole = CHECKS.iter().any(|at| check_holds(bytes, *at));
+            let version = NotAHeader::Version(raw.version.get());
+            return Err(if is_whole { version } else { NotAHeader::Absent });
         }
         if raw.check.get() != check(raw) {
             return Err(NotAHeader::Absent);

@@ -32,9 +32,12 @@ fn only_sectors_known_to_be_erased_are_written() {
     violates(&mut nor, result, Violation::NotErased { at: (1 << 10) - 8, sector: 1 });
     nor.erase(1).unwrap();
     nor.write(0, &[1; 8]).unwrap();
-    nor.reopen();
-    // What was written there shows that the erase before it completed. Blank bytes alone show nothing.
     nor.write(16, &[1; 8]).unwrap();
+    nor.reopen();
+    // What was written on both sides shows that the erase before it completed. Blank bytes show nothing.
+    nor.write(8, &[1; 8]).unwrap();
+    let result = nor.write(24, &[1; 8]);
+    violates(&mut nor, result, Violation::NotErased { at: 24, sector: 0 });
     let result = nor.write(1 << 10, &[1; 8]);
     violates(&mut nor, result, Violation::NotErased { at: 1 << 10, sector: 1 });
     nor.cut_at(0);

@@ -3,6 +3,7 @@
 
 use kausaldb::format::{HEADER_BYTES, MAGIC};
 use kausaldb::storage::{Erased, Geometry, MappedStorage, Storage};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 /// Bytes, and what may be done to them.
@@ -15,6 +16,8 @@ pub struct Medium {
     /// Reads that are left, and bytes that they may take.
     reads_left: u64,
     reads: u64,
+    /// Where something was written between what earlier sessions wrote, since that was erased.
+    late: BTreeSet<usize>,
 }
 
 impl Medium {
@@ -23,7 +26,7 @@ impl Medium {
         geometry.check().expect("a geometry that can be");
         bytes.resize(geometry.capacity_bytes as usize, geometry.erased.filler());
         let clean = vec![false; bytes.len() / geometry.write_bytes as usize];
-        Self { geometry, bytes, clean, reads_left: u64::MAX, reads: 0 }
+        Self { geometry, bytes, clean, reads_left: u64::MAX, reads: 0, late: BTreeSet::new() }
     }
 
     /// From here on so many reads are bearable.
@@ -87,9 +90,10 @@ impl Storage for Medium {
     fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Infallible> {
         let units = self.units(at, bytes.len());
         let is_known_blank = self.is_behind_header(at as usize, bytes.len());
+        let is_late = is_known_blank && self.late.insert(at as usize);
         let clean = self.clean.get_mut(units).expect("a write within the medium");
         let is_clean = clean.iter().all(|clean| *clean);
-        assert!(is_clean || is_known_blank, "{} bytes at {at} are not erased", bytes.len());
+        assert!(is_clean || is_late, "{} bytes at {at} are not erased", bytes.len());
         clean.fill(false);
         self.bytes[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
         Ok(())
@@ -99,6 +103,7 @@ impl Storage for Medium {
         let len = self.geometry.erase_bytes as usize;
         let at = sector as usize * len;
         self.bytes.get_mut(at..at + len).expect("a sector of the medium").fill(0xFF);
+        self.late.retain(|late| !(at..at + len).contains(late));
         let units = self.units(at as u64, len);
         self.clean[units].fill(true);
         Ok(())
