@@ -124,8 +124,8 @@ impl Rules {
     }
 
     /// Whether the erase of a sector is known to have completed, to whoever writes these units: of one in an
-    /// earlier session, if they lie between others that were written behind it. (What lies behind all that was
-    /// written is not known: what was written there, and torn, may look blank.)
+    /// earlier session, if they lie between others that were written behind it. (What lies behind all that
+    /// was written is not known: what was written there, and torn, may look blank.)
     fn is_erased(&self, sector: usize, units: &Range<usize>) -> bool {
         let in_sector = self.geometry.erase_bytes as usize / self.unit();
         let start = sector * in_sector;

@@ -172,8 +172,8 @@ fn lost_behind<S: Storage>(
     Ok(Some(Newest { slot, header, survey, retired, unreadable: seen.unreadable }))
 }
 
-/// What the header of a segment said that is lost, as far as the one that was opened before it tells. (That one
-/// may have been taken over: then what it holds is there twice.)
+/// What the header of a segment said that is lost, as far as the one that was opened before it tells. (That
+/// one may have been taken over: then what it holds is there twice.)
 fn made_up_header((slot, number): (u32, u32), before: &Newest) -> SegmentHeader {
     let Newest { header, survey, .. } = before;
     let (end, index) = (survey.end, survey.index_before(survey.end));

@@ -206,8 +206,8 @@ fn check_holds(bytes: &[u8], at: usize) -> bool {
 }
 
 impl FoundHeader {
-    /// Reads the header at the start of `bytes`, which are [`HEADER_BYTES_EVER`] where a store of another version
-    /// is to be known.
+    /// Reads the header at the start of `bytes`, which are [`HEADER_BYTES_EVER`] where a store of another
+    /// version is to be known.
     ///
     /// # Errors
     /// Why these bytes are no header that this library can use.
