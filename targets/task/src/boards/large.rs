@@ -12,7 +12,7 @@ const IMAGE: &str = "ast1030-evb-large";
 /// Blocks that the image has at least.
 const BLOCKS_MIN: u64 = 10_000;
 /// Code, static RAM and stack, in bytes: as a board's budget.
-const BYTES_MAX: [usize; 3] = [168_500, 305_000, 8_500];
+const BYTES_MAX: [usize; 3] = [168_500, 305_000, 8_600];
 /// Instructions of its calls, in the order in which the image makes them, and how many each may take. The put
 /// is one that looks at what lives in each of 1,024 segments, as it does after each segment that is opened.
 const CALLS: &[(&str, u64)] = &[
