@@ -1,5 +1,5 @@
-//! Damage to the newest segment, of which no later header tells: what lost its header, or the marks of the
-//! opening that wrote it, is known by what came behind, and what never counted does not.
+//! Damage to the newest segment, of which no later header tells: the one before says that it was opened; the
+//! marks of the opening that wrote it are known by what came behind; and what never counted does not.
 #![cfg(test)]
 
 use crate::common::hurt::*;
@@ -390,6 +390,13 @@ fn a_head_that_lost_its_header_is_noticed_where_syncs_and_recoveries_fail() {
             });
             // The first sync is that of the next segment's header, the second that of the batch.
             engine.put(&long(shape, 2, 1, &content)).expect_err("a sync was to fail");
+            if sync == 0 && !shape.geometry.keeps_write_order {
+                // What the segment before says of the head was to be synced with that.
+                shared.with(|nor| {
+                    let slots = nor.image_mut().chunks_mut(shape.segment);
+                    slots.for_each(|slot| slot[HEADER..shape.first()].fill(0xFF));
+                });
+            }
             if let Some(nth) = nth {
                 shared.with(|nor| nor.inject(SimFault::FailedSync, When::Call(nth)));
             }

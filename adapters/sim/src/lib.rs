@@ -4,8 +4,9 @@
 //! [`Storage`](kausaldb::storage::Storage) contract and not one more, and it checks what the engine promised
 //! in return.
 //!
-//! - A write to a unit that was written before, to a sector not erased since the medium was opened, out of
-//!   bounds or unaligned, is refused and recorded: [`SimNor::violations`].
+//! - A write to a unit that was written before, to a sector not erased since the medium was opened (but for
+//!   units between others that were written), out of bounds or unaligned, is refused and recorded:
+//!   [`SimNor::violations`].
 //! - Power is cut at any step ([`SimNor::cut_at`]): a write unit, an erase or a sync. What the cut left
 //!   behind is decided when power comes back, by the seed or by the test ([`Aftermath`]); so a test runs up
 //!   to the cut once, and tries every aftermath on a clone.

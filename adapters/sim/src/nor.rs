@@ -188,7 +188,8 @@ impl SimNor {
 
     /// Begins a new session with power on, as when a process ends and the next one opens the medium.
     ///
-    /// What is unsynced stays so; sectors have to be erased again before they are written.
+    /// What is unsynced stays so; sectors have to be erased again before they are written, but for blank
+    /// units between others that were written.
     pub fn reopen(&mut self) {
         self.rules.reopen();
     }

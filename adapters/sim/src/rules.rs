@@ -115,8 +115,8 @@ impl Rules {
         rules
     }
 
-    /// Another session begins: it has to erase a sector before it writes there, but for what it knows to be
-    /// blank behind what was written.
+    /// Another session begins: it has to erase a sector before it writes there, but for what lies between
+    /// what was written.
     pub(crate) fn reopen(&mut self) {
         for erase in self.erases.iter_mut().filter(|erase| **erase == Erase::Here) {
             *erase = Erase::Earlier;

@@ -136,15 +136,15 @@ fn lost_behind<S: Storage>(
     seen: &Newest,
 ) -> Result<Option<Newest>, LogError<S::Error>> {
     let before = seen.header.number;
-    let is_later = |number: u32| number > before && believed_end(log, number).is_some();
-    let synced = log.beyond_doubt().filter(|synced| synced.counts && is_later(synced.number));
     let told = log.successor(storage, seen.slot)?;
     let told = told.map(|Successor { slot, distance }| {
         (slot, before.saturating_add(distance.into()), distance == u8::MAX)
     });
+    let synced = log.beyond_doubt().filter(|synced| synced.counts);
+    let synced = synced.map(|synced| (synced.slot, synced.number, false));
     let is_later = |number: u32| number > before && believed_end(log, number).is_some();
     let told = told.filter(|(slot, number, _)| *slot < log.ring.segments() && is_later(*number));
-    let told = told.or(synced.map(|synced| (synced.slot, synced.number, false)));
+    let told = told.or(synced.filter(|(_, number, _)| is_later(*number)));
     let Some((slot, number, or_more)) = told else { return Ok(None) };
     // What cannot be read at all is lost as well.
     let read = read_header(storage, log.layout(), slot).ok().flatten();
